@@ -1,0 +1,82 @@
+"""Losses and gradients of stacked affine models (linear, logistic, softmax) as two matrix products.
+
+Arms of one replicate share their batch, so that the stack is one wide model: x [R, B, d] times w [R, d, k*C], where R is
+replicates, B rows, d features, k outputs, C arms. Arms are innermost, so that a sum over outputs or a per-arm number is one
+vector operation. `stacked.py` does the same for any module; a test holds one to the other.
+
+A column's bits do not depend on the columns beside it as long as there are at least 16 of them, in a multiple of 16 (smaller
+products take other kernels; `engine.py` pads), and as long as sums run along contiguous rows or in a written-out order.
+"""
+
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+
+WEIGHT, BIAS = "out.weight", "out.bias"
+CELL_AXIS = 3
+
+
+def initial(init: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Stack of start values: weights init [R, d, k] * scale [R, C], zero bias [R, 1, k, C]."""
+    weight = init[..., None] * scale[:, None, None, :]
+    return {WEIGHT: weight.contiguous(), BIAS: torch.zeros_like(weight[:, :1])}
+
+
+def predict(params: dict[str, torch.Tensor], x: torch.Tensor, compute: torch.dtype) -> torch.Tensor:
+    """Outputs [R, B, k, C] in the master type: product in `compute`, bias added in the master type."""
+    w, b = params[WEIGHT], params[BIAS]
+    replicates, features, outputs, arms = w.shape
+    z = torch.bmm(x.to(compute), w.to(compute).reshape(replicates, features, outputs * arms)).to(w.dtype)
+    return z.reshape(replicates, -1, outputs, arms) + b.to(compute).to(b.dtype)
+
+
+def mean_over_rows(values: torch.Tensor) -> torch.Tensor:
+    """Mean over axis 1 (rows). Rows are moved last first: a sum along the contiguous axis does not depend on its neighbours."""
+    return values.movedim(1, -1).contiguous().sum(-1) / values.shape[1]
+
+
+def _log_sum_exp(z: torch.Tensor) -> torch.Tensor:
+    """log sum exp over axis 2 (outputs) of [R, B, k, C], in a written-out order."""
+    parts = z.unbind(2)
+    peak = reduce(torch.maximum, parts)
+    return peak + reduce(torch.add, [(part - peak).exp_() for part in parts]).log_()
+
+
+def loss(task: str, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Mean data loss [R, C] of outputs z [R, B, k, C] against targets y [R, B]."""
+    if task == "regression":
+        return mean_over_rows(0.5 * (z[:, :, 0] - y[..., None]).square())
+    if task == "binary":
+        return mean_over_rows(F.softplus(z[:, :, 0]) - y[..., None] * z[:, :, 0])
+    return mean_over_rows(_log_sum_exp(z) - z.gather(2, _index(z, y)).squeeze(2))
+
+
+def _index(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return y.long()[:, :, None, None].expand(*z.shape[:2], 1, z.shape[3])
+
+
+def loss_and_slope(task: str, z: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean data loss [R, C] and the derivative of each row's loss with respect to z, [R, B, k, C]."""
+    if task == "regression":
+        residual = z - y[:, :, None, None]
+        return mean_over_rows(0.5 * residual[:, :, 0].square()), residual
+    if task == "binary":
+        return loss(task, z, y), torch.sigmoid(z) - y[:, :, None, None]
+    total = _log_sum_exp(z)
+    index = _index(z, y)
+    value = mean_over_rows(total - z.gather(2, index).squeeze(2))
+    slope = (z - total[:, :, None]).exp_()
+    return value, slope.scatter_add_(2, index, slope.new_full((1, 1, 1, 1), -1.0).expand_as(index))
+
+
+def gradient(params, x, y, task: str, compute: torch.dtype) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean data loss [R, C] and its gradient, keyed and shaped like `params`; x [R, B, d] in the compute type."""
+    w = params[WEIGHT]
+    rows = x.shape[1]
+    value, slope = loss_and_slope(task, predict(params, x, compute), y)
+    slope /= rows
+    replicates, features, outputs, arms = w.shape
+    flat = slope.to(compute).reshape(replicates, rows, outputs * arms)
+    grad = torch.bmm(x.transpose(1, 2), flat).to(w.dtype).reshape(w.shape)
+    return value, {WEIGHT: grad, BIAS: (mean_over_rows(slope) * rows).unsqueeze(1)}

@@ -1,0 +1,172 @@
+"""config.yaml as frozen models: studies, axes, profiles, budgets."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from wdbench.config import yamlio
+from wdbench.errors import UserError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+Penalty = Literal["none", "l1", "l2", "elastic"]
+OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
+Coupling = Literal["coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient"]
+PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
+RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
+DecayMask = Literal["weights", "all", "bias_hundredth"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+class Frozen(BaseModel):
+    """Unknown keys refused, values immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Axis(Frozen):
+    """Numbers of an axis: `values`, or a log grid `from`, `to`, `points`; `unit` relative to the data set's anchor, or absolute."""
+
+    unit: Literal["relative", "absolute"] = "relative"
+    values: tuple[NotNegative, ...] | None = None
+    start: Positive | None = Field(None, alias="from")
+    to: Positive | None = None
+    points: Count | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _listed(cls, values):
+        if isinstance(values, int | float) and not isinstance(values, bool):
+            values = [values]
+        return [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values] if isinstance(values, list) else values
+
+    @field_validator("start", "to", mode="before")
+    @classmethod
+    def _number(cls, value):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _one_form(self):
+        grid = (self.start, self.to, self.points)
+        if self.values is None and any(part is None for part in grid):
+            raise ValueError("give either values: [..] or all of from, to and points")
+        if self.values is not None and any(part is not None for part in grid):
+            raise ValueError("give values: [..] or from, to, points, not both")
+        if self.values is not None and len(set(self.values)) != len(self.values):
+            raise ValueError("a value is listed twice")
+        if self.values is None and not self.start < self.to:
+            raise ValueError("from must be less than to")
+        return self
+
+    def numbers(self) -> tuple[float, ...]:
+        """The axis' values, ascending order kept as given; a log grid is rounded to 6 digits so that its ids are stable."""
+        if self.values is not None:
+            return self.values
+        grid = np.geomspace(self.start, self.to, self.points) if self.points > 1 else np.array([self.start])
+        return tuple(float(f"{v:.6g}") for v in grid)
+
+
+class Study(Frozen):
+    """One grid. Every axis is a list; the study is their full product."""
+
+    about: str = ""
+    datasets: tuple[str, ...] = Field(min_length=1)
+    model: str = "glm"
+    optimisers: tuple[OptimiserName, ...] = ("exact",)
+    penalties: tuple[Penalty, ...] = Field(min_length=1)
+    l1_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    lambdas: dict[Penalty, Axis] = Field(alias="lambda")
+    couplings: tuple[Coupling, ...] = ("coupled",)
+    precisions: tuple[PrecisionName, ...] = ("fp32",)
+    roundings: tuple[RoundingName, ...] = ("nearest_split",)
+    lr: dict[OptimiserName, Axis] = {}
+    schedule: Schedule = "linear"
+    steps: Count | None = None
+    batch_size: Count | None = None
+    decay_masks: tuple[DecayMask, ...] = ("weights",)
+    init_scales: tuple[NotNegative, ...] = (0.0,)
+    replicates: Count = 10
+    supports: bool = False
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_duplicates(cls, value):
+        if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value) and len(set(value)) != len(value):
+            raise ValueError("an entry is listed twice")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self):
+        for penalty in self.penalties:
+            if penalty != "none" and penalty not in self.lambdas:
+                raise ValueError(f"lambda has no entry for penalty {penalty!r}; give lambda.{penalty}")
+        trained = [o for o in self.optimisers if o != "exact"]
+        if trained and (self.steps is None or self.batch_size is None):
+            raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
+        for optimiser in trained:
+            if optimiser not in self.lr:
+                raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")
+            if any(v <= 0 for v in self.lr[optimiser].numbers()):
+                raise ValueError(f"lr.{optimiser} must be above 0")
+        return self
+
+
+class Budget(Frozen):
+    """What one worker may use."""
+
+    memory_gib: Positive = 2.0
+
+
+class Experiment(Frozen):
+    """config.yaml after its profile is applied."""
+
+    profile: str
+    results: Path
+    claims: Path
+    studies: dict[str, Study]
+    budget: Budget = Budget()
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Tables and figures of this profile; the store below `results` is shared by all profiles."""
+        return self.results if self.profile == "core" else self.results / self.profile
+
+
+def load(path: str | Path = "config.yaml", profile: str | None = None, results: str | None = None) -> Experiment:
+    """Read config.yaml, apply a profile. Raises UserError for anything that does not fit."""
+    content = dict(yamlio.read(path))
+    profiles = content.pop("profiles", {}) or {}
+    if not isinstance(profiles, dict):
+        raise UserError(f"{path}: profiles: value {profiles!r}: must map names to changes of studies")
+    name = profile or content.get("profile", "core")
+    if name != "core" and name not in profiles:
+        raise UserError(f"{path}: profile: value {name!r}: valid: core, {', '.join(profiles) or '(no other)'}")
+    if name != "core":
+        content = _apply(content, profiles[name] or {}, path, f"profiles.{name}")
+    content["profile"] = name
+    content.setdefault("results", "results")
+    content.setdefault("claims", "claims.yaml")
+    if results is not None:
+        content["results"] = results
+    return yamlio.validate(Experiment, content, path)
+
+
+def _apply(content: dict, changes, path, where: str) -> dict:
+    """`changes` laid over `content`: studies not named in the profile are left out, keys of named ones replaced."""
+    if not isinstance(changes, dict):
+        raise UserError(f"{path}: {where}: value {changes!r}: must be a mapping")
+    merged = {**content, **{k: v for k, v in changes.items() if k != "studies"}}
+    if "studies" in changes:
+        studies = content.get("studies") or {}
+        if not isinstance(changes["studies"], dict) or not isinstance(studies, dict):
+            raise UserError(f"{path}: {where}.studies: value {changes['studies']!r}: must map study names to changed keys")
+        unknown = [s for s in changes["studies"] if s not in studies]
+        if unknown:
+            raise UserError(f"{path}: {where}.studies: value {unknown[0]!r}: unknown study; valid: {', '.join(studies)}")
+        merged["studies"] = {s: {**studies[s], **(c or {})} for s, c in changes["studies"].items()}
+    return merged

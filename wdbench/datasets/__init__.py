@@ -1,0 +1,56 @@
+"""Data sets by name: real ones that are fetched once, generators with a known truth, and plugins.
+
+A data set is named by a spec string, `name` or `name:key=value,key=value`. Nothing here touches a network except `fetch.fetch`.
+"""
+
+from dataclasses import dataclass
+
+from wdbench.datasets import registry
+from wdbench.datasets.fetch import COMMAND, DatasetUnavailable, available
+from wdbench.datasets.records import Block, Dataset
+from wdbench.datasets.registry import Entry, register
+from wdbench.datasets.spec import base_name, canonical, parse
+
+__all__ = ["Block", "Dataset", "DatasetUnavailable", "Entry", "Status", "base_name", "block", "canonical", "load", "names",
+           "parse", "register", "status", "task"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether a data set can be used now, the command that gets it if not ("" if so), and its registered sha256."""
+
+    available: bool
+    how_to_get: str
+    sha256: str
+
+
+def names() -> list[str]:
+    """Ids of all data sets: frozen registry, generators, plugins."""
+    return list(registry.entries())
+
+
+def task(spec: str) -> str:
+    """regression, binary or multiclass, from the registry alone; raises UserError for a spec that is not valid."""
+    return registry.entry(parse(spec).name).task
+
+
+def load(spec: str) -> Dataset:
+    """Raw data of a spec string's data set, cached per process; its options concern blocks and change nothing here.
+
+    Raises UserError for a spec that is not valid and DatasetUnavailable where the data were not fetched.
+    """
+    return registry.load(parse(spec).name)
+
+
+def block(spec: str, replicate: int) -> Block:
+    """Block of one replicate: split, subsample, disturbances, transforms fitted on train; see `wdbench.datasets.assembly`."""
+    from wdbench.datasets.assembly import block as make
+
+    return make(spec, replicate)
+
+
+def status(name: str) -> Status:
+    """Status of a data set by its id; raises UserError for an unknown one. The archive is looked for, not hashed."""
+    entry = registry.entry(name)
+    here = available(entry)
+    return Status(here, "" if here else f"{COMMAND} {name}", entry.archive.sha256 if entry.archive else entry.data_sha256)

@@ -1,0 +1,41 @@
+"""Loaders of images, as rows of pixel values in the units of their publisher."""
+
+import gzip
+import io
+
+import numpy as np
+
+from wdbench.datasets import fetch
+from wdbench.datasets.records import Dataset, digest
+
+
+def load(entry) -> Dataset:
+    """Dataset of a registry entry of kind image; raises DatasetUnavailable, or UserError for a damaged archive."""
+    return LOADERS[entry.id](entry)
+
+
+def _dataset(entry, X, y) -> Dataset:
+    X, y = np.ascontiguousarray(X, dtype=np.float64), np.ascontiguousarray(y, dtype=np.int64)
+    if X.shape != entry.shape:
+        raise ValueError(f"{entry.id}: shape {X.shape} is not the registered {entry.shape}")
+    X.flags.writeable = y.flags.writeable = False
+    features = tuple(f"pixel{j}" for j in range(X.shape[1]))
+    return Dataset(entry.id, entry.task, X, y, features, tuple(map(str, range(entry.n_classes))), None, digest(X, y))
+
+
+def _digits(entry) -> Dataset:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return _dataset(entry, bunch.data, bunch.target)
+
+
+def _mnist_5k(entry) -> Dataset:
+    import pandas as pd
+
+    (content,) = fetch.members(entry).values()
+    table = pd.read_csv(io.BytesIO(gzip.decompress(content)), header=None).to_numpy()
+    return _dataset(entry, table[:, :-1], table[:, -1])
+
+
+LOADERS = {"digits": _digits, "mnist_5k": _mnist_5k}

@@ -1,0 +1,182 @@
+"""What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib here."""
+
+from dataclasses import dataclass
+
+from wdbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Label:
+    """`text (unit)`; `regression_unit` where the unit depends on the task; `share`: a number between 0 and 1."""
+
+    text: str
+    unit: str = ""
+    regression_unit: str | None = None
+    share: bool = False
+
+
+_NATS, _VARIANCE = "nats", "½ squared error ÷ var(y)"
+
+
+def _loss(text: str) -> Label:
+    return Label(text, _NATS, _VARIANCE)
+
+
+LABELS = {
+    "train_loss": _loss("training loss"),
+    "val_loss": _loss("validation loss"),
+    "test_loss": _loss("test loss"),
+    "objective": _loss("training loss + penalty"),
+    "last_finite_loss": _loss("last finite loss"),
+    "train_error": Label("training error", "share", share=True),
+    "val_error": Label("validation error", "share", share=True),
+    "test_error": Label("test error", "share", share=True),
+    "generalisation_gap": _loss("test − training loss"),
+    "weight_norm": Label("‖w‖₂", "weights of standardised columns"),
+    "weight_norm_1": Label("‖w‖₁", "weights of standardised columns"),
+    "weight_norm_inf": Label("‖w‖∞", "weights of standardised columns"),
+    "max_abs_weight": Label("largest |w| reached", "weights of standardised columns"),
+    "bias_norm": Label("‖b‖₂", "outputs"),
+    "zero_fraction": Label("weights exactly 0", "share", share=True),
+    "participation_ratio": Label("participation ratio (Σw²)²/Σw⁴", "weights"),
+    "max_sq_weight": Label("largest w²", "extra risk per unit noise variance"),
+    "mean_sq_weight": Label("mean w²", "extra risk per unit noise variance"),
+    "nll": Label("test negative log-likelihood", "nats"),
+    "ece": Label("calibration error, 15 equal-mass bins", "share", share=True),
+    "confidence_gap": Label("confidence − accuracy", "share", share=True),
+    "minority_confidence_gap": Label("confidence − accuracy, rarest class", "share", share=True),
+    "auc": Label("area under the ROC curve", "share", share=True),
+    "average_precision": Label("average precision", "share", share=True),
+    "balanced_accuracy": Label("balanced accuracy", "share", share=True),
+    "minority_recall": Label("recall of the rarest class", "share", share=True),
+    "support_f1": Label("support F₁", "share", share=True),
+    "support_tpr": Label("true features found", "share", share=True),
+    "support_fdp": Label("false ones among those kept", "share", share=True),
+    "support_f1_topk": Label("support F₁, top k by |w|", "share", share=True),
+    "support_f1_marginal": Label("support F₁, marginal screening", "share", share=True),
+    "fidelity": Label("decay applied ÷ intended", "projection"),
+    "fidelity_norm": Label("decay applied ÷ intended", "lengths"),
+    "updates_lost": Label("updates lost to rounding", "share", share=True),
+    "oracle_gap": Label("F(w) − F*", "objective"),
+    "oracle_distance": Label("‖w − w*‖₂", "weights"),
+    "oracle_certificate": Label("optimality certificate of F*", "objective"),
+    "train_seconds": Label("training time", "s"),
+    "diverged": Label("diverged runs", "share", share=True),
+    "diverged_step": Label("step at which the run diverged", "steps"),
+    "lambda": Label("λ", "objective's unit"),
+    "lambda_rel": Label("λ", "in units of the data set's anchor λ_max"),
+    "lambda1": Label("λ₁", "objective's unit"),
+    "lambda2": Label("λ₂", "objective's unit"),
+    "lr": Label("learning rate η", "per step"),
+    "lr_rel": Label("learning rate η", "in units of the data set's anchor"),
+    "decay_per_step": Label("ηλ", "share of w removed per step"),
+    "steps": Label("steps", "optimiser steps"),
+    "batch_size": Label("batch size", "rows"),
+    "replicate": Label("replicate", ""),
+    "n_train": Label("training rows n", "rows"),
+    "n_per_class": Label("training rows a class", "rows"),
+    "n_features": Label("features p", "columns"),
+    "n_classes": Label("classes", ""),
+    "n_true": Label("non-zero true weights s", "features"),
+    "minority_share": Label("share of the rarest class", "share", share=True),
+    "prior": Label("prior of the positive class π", "share", share=True),
+    "snr": Label("signal-to-noise ratio", "variance ÷ variance"),
+    "rho": Label("correlation ρ of the features", ""),
+    "label_noise": Label("training labels flipped", "share", share=True),
+    "y_shift": Label("shift of y", "noise sd"),
+    "init_scale": Label("sd of the initial weights", "weights"),
+    "max_error": Label("largest error found", "relative unless the check says otherwise"),
+}
+
+DATASETS = {
+    "diabetes": "Diabetes",
+    "hitters": "Hitters",
+    "college": "College",
+    "breast_cancer": "Breast cancer",
+    "khan": "Khan",
+    "reuters_r8": "Reuters R8",
+    "reuters_r52": "Reuters R52",
+    "caravan": "Caravan",
+    "digits": "Digits",
+    "mnist_5k": "MNIST 5k",
+    "all": "all data sets",
+}
+
+PRECISIONS = {"fp64": "fp64", "fp32": "fp32", "bf16_compute": "bf16 compute, fp32 weights", "bf16_weights": "bf16 weights"}
+ROUNDINGS = {
+    "none": "",
+    "nearest_split": "nearest, decay and step rounded apart",
+    "nearest_once": "nearest, rounded once",
+    "stochastic": "stochastic rounding",
+    "kahan": "Kahan summation",
+}
+VERDICTS = {
+    "supported": "supported",
+    "refuted": "refuted",
+    "equivalent": "equivalent",
+    "conditional": "conditional",
+    "inconclusive": "inconclusive",
+    "not_tested": "not tested",
+    "holds": "holds",
+    "fails": "fails",
+}
+VERDICT_SYMBOLS = {
+    "supported": "✓",
+    "refuted": "✗",
+    "equivalent": "≈",
+    "conditional": "◐",
+    "inconclusive": "?",
+    "not_tested": "–",
+    "holds": "✓",
+    "fails": "✗",
+}
+FAMILIES = {
+    "I": "Identities and theorems",
+    "A": "Overfitting and norms",
+    "B": "L2 against L1",
+    "C": "Classification: when decay helps and hurts",
+    "E": "Why decay is used today",
+    "P": "Training dynamics",
+    "L": "Low precision and other literature",
+}
+
+
+def of(column: str) -> Label:
+    """Label of a column. Raises UserError for a column that has none, so that no axis is ever drawn without a unit."""
+    if column not in LABELS:
+        raise UserError(f"figures: column {column!r} has no label; add it to wdbench.figures.labels with `register`")
+    return LABELS[column]
+
+
+def register(column: str, label: Label) -> None:
+    """Give a plugin's column its label and unit."""
+    LABELS[column] = label
+
+
+def axis(column: str, task: str | None = None) -> str:
+    """`text (unit)` for an axis; `task` ("regression" or another) picks the unit of a loss, None names both."""
+    label = of(column)
+    unit = label.unit
+    if label.regression_unit and task == "regression":
+        unit = label.regression_unit
+    elif label.regression_unit and task is None:
+        unit = f"{label.unit}; regression: {label.regression_unit}"
+    return f"{label.text} ({unit})" if unit else label.text
+
+
+def dataset(spec: str) -> str:
+    """Reader's form of a data set spec: `sparse:p=200,rho=0.5` -> `sparse (p=200, rho=0.5)`."""
+    base, _, options = str(spec).partition(":")
+    name = DATASETS.get(base, base.replace("_", " "))
+    return f"{name} ({options.replace(',', ', ')})" if options else name
+
+
+def arithmetic(precision: str, rounding: str = "none") -> str:
+    """Reader's form of a precision with its rounding."""
+    note = ROUNDINGS.get(rounding, rounding)
+    name = PRECISIONS.get(precision, precision)
+    return f"{name}, {note}" if note else name
+
+
+def family(letter: str) -> str:
+    return FAMILIES.get(letter, f"Family {letter}")

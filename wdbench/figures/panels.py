@@ -1,0 +1,98 @@
+"""Small multiples of fixed size in inches: no layout engine, so that every figure is quick to draw and the same each time."""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from wdbench.figures import style
+
+COLUMNS, PANEL_IN, GAP_Y_IN = 3, 1.32, 0.50
+LEFT_IN, RIGHT_IN, GAP_X_IN = 0.68, 0.10, 0.52
+HEAD_IN, FOOT_IN = 0.42, 0.50
+
+
+def height(n_panels: int) -> float:
+    """Inches that so many panels take, legend and x label included."""
+    lines = math.ceil(max(n_panels, 1) / COLUMNS)
+    return HEAD_IN + lines * PANEL_IN + (lines - 1) * GAP_Y_IN + FOOT_IN
+
+
+def grid(figure: Figure, n_panels: int, top_in: float = 0.0) -> list[Axes]:
+    """`n_panels` axes, three to a row (fewer: wider), whose block begins `top_in` inches below the figure's upper edge."""
+    width, total = figure.get_figwidth(), figure.get_figheight()
+    columns = min(COLUMNS, max(n_panels, 1))
+    panel = min((width - LEFT_IN - RIGHT_IN - (columns - 1) * GAP_X_IN) / columns, 3.6)
+    made = []
+    for place in range(n_panels):
+        line, column = divmod(place, columns)
+        left = LEFT_IN + column * (panel + GAP_X_IN)
+        top = top_in + HEAD_IN + line * (PANEL_IN + GAP_Y_IN)
+        made.append(figure.add_axes((left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total)))
+    return made
+
+
+def legend(figure: Figure, handles: list[Line2D], top_in: float = 0.0) -> None:
+    """One legend in the head of a block of panels."""
+    total = figure.get_figheight()
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(LEFT_IN / figure.get_figwidth() - 0.012, (total - top_in) / total),
+                  ncols=min(len(handles), 4), handlelength=2.4, columnspacing=1.4, borderaxespad=0.1, fontsize=8)
+
+
+def x_label(figure: Figure, text: str, bottom_in: float = 0.14) -> None:
+    """One x label below the last line of panels."""
+    figure.text(LEFT_IN / figure.get_figwidth(), bottom_in / figure.get_figheight(), text, fontsize=8.5, va="center", ha="left")
+
+
+def y_label(figure: Figure, axes: list[Axes], text: str) -> None:
+    """One y label at the left of a block of panels."""
+    boxes = [axis.get_position() for axis in axes]
+    middle = (max(box.y1 for box in boxes) + min(box.y0 for box in boxes)) / 2
+    # a long label on a single low panel would run over the figure's edge
+    room_in = figure.get_figheight() - 0.2
+    size = 8.5 if len(text) * 0.062 < room_in else 8
+    figure.text(0.012, middle, _two_lines(text, room_in), rotation=90, fontsize=size, va="center", ha="left", linespacing=1.1)
+
+
+def _two_lines(text: str, room_in: float) -> str:
+    if len(text) * 0.062 < room_in or " (" not in text:
+        return text
+    return text.replace(" (", "\n(", 1)
+
+
+def log_x(axes: Axes) -> None:
+    """Decades on x, labelled at most four times, no minor labels."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(numticks=5))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def scale_y(axes: Axes, values: np.ndarray, share: bool = False) -> None:
+    """Log y where all values are positive and span more than a factor of 30 (never for shares); else linear with few ticks."""
+    values = values[np.isfinite(values)]
+    if not share and values.size and values.min() > 0 and values.max() > 30 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        return
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.ticklabel_format(axis="y", useOffset=False, style="plain" if not values.size or np.abs(values).max() < 1e4 else "sci", scilimits=(-3, 4))
+
+
+def title(axes: Axes, text: str) -> None:
+    """Left-aligned panel title; a long one shrinks no lower than 8 pt and is then broken."""
+    import textwrap
+
+    axes.set_title("\n".join(textwrap.wrap(text, 30)[:2]), loc="left", fontsize=8.5 if len(text) <= 26 else 8, pad=3)
+
+
+def handle(colour: str, line, marker: str, text: str, **more) -> Line2D:
+    return Line2D([], [], color=colour, linestyle=line, marker=marker, label=text, **more)
+
+
+def arm_style(place: int) -> tuple[str, object, str]:
+    """Colour, line and marker of the arm at this place in a claim."""
+    return style.ARM_STYLE[place % len(style.ARM_STYLE)]

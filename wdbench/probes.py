@@ -1,0 +1,94 @@
+"""What a run does to its decay, measured: applied against intended, and updates lost to rounding.
+
+At a probed step the update is taken four times from the same weights, gradient and state: with and without the penalty, in the
+run's own precision and in fp64 without rounding. The difference that the penalty makes is
+
+    applied  = fl(step with decay) - fl(step without)         intended = the same in fp64
+
+summed over the probed steps. `fidelity` = sum <applied, intended> / sum |intended|^2 is the share of the intended decay that
+arrives in its own direction: rounding noise of zero mean does not count as decay, as it would in
+`fidelity_norm` = sum |applied| / sum |intended|.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from wdbench import precision as precisions
+from wdbench import updates
+
+MAX_COORDINATES = 1024
+POINTS = 12
+FP64 = precisions.make("fp64")
+
+
+def probe_steps(steps: int) -> frozenset[int]:
+    """Up to POINTS steps, evenly spread over 1..steps, first and last included."""
+    return frozenset(int(t) for t in torch.linspace(1, steps, min(POINTS, steps)).round())
+
+
+@dataclass
+class Sums:
+    """Sums over probed steps and coordinates, each [R, C], fp64."""
+
+    dot: torch.Tensor
+    intended_squared: torch.Tensor
+    applied_norm: torch.Tensor
+    intended_norm: torch.Tensor
+    lost: torch.Tensor
+    moved: torch.Tensor
+
+    @classmethod
+    def zeros(cls, replicates: int, arms: int) -> "Sums":
+        return cls(*(torch.zeros(replicates, arms, dtype=torch.float64) for _ in range(6)))
+
+    def columns(self) -> dict[str, torch.Tensor]:
+        """fidelity, fidelity_norm (NaN where no decay is intended), updates_lost (share; NaN where nothing moves)."""
+        return {
+            "fidelity": self.dot / self.intended_squared,
+            "fidelity_norm": self.applied_norm / self.intended_norm,
+            "updates_lost": self.lost / self.moved,
+        }
+
+
+def _subset(tensor, stride: int):
+    return tensor[:, ::stride] if isinstance(tensor, torch.Tensor) and tensor.ndim > 1 and tensor.shape[1] > 1 else tensor
+
+
+def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precision, subgradient, bits, cell_axis: int) -> None:
+    """Add one step's measurement of one tensor, shaped as in `updates.step`, to `sums`.
+
+    Tensors of the affine layout [R, d, k, C] with more than MAX_COORDINATES coordinates a cell are measured on evenly spaced
+    features.
+    """
+    if cell_axis == 3 and w.shape[1] * w.shape[2] > MAX_COORDINATES:
+        stride = -(-w.shape[1] * w.shape[2] // MAX_COORDINATES)
+        w, g, bits = _subset(w, stride), _subset(g, stride), _subset(bits, stride)
+        state = updates.State(*(_subset(s, stride) for s in (state.m, state.v, state.remainder)))
+    nothing = decay.map(lambda value: value * 0)
+
+    def rounded(numbers):
+        new, after = updates.step(w, g, state, t, lr, schedule, optimiser, numbers, precision, subgradient, bits)
+        return (new if after.remainder is None else new - after.remainder).double()
+
+    start = (w if state.remainder is None else w - state.remainder).double()
+    wide = updates.State(*(None if s is None else s.double() for s in (state.m, state.v)))
+
+    def ideal(numbers):
+        wider = numbers.map(lambda v: v.double() if isinstance(v, torch.Tensor) else v)
+        rate = lr.double() if isinstance(lr, torch.Tensor) else lr
+        return updates.step(start, g.double(), wide, t, rate, schedule, optimiser, wider, FP64, subgradient)[0]
+
+    with_decay, target = rounded(decay), ideal(decay)
+    applied, intended = with_decay - rounded(nothing), target - ideal(nothing)
+    dims = [axis for axis in range(1, w.ndim) if axis != cell_axis]
+    total = lambda value: value.double().sum(dims)  # noqa: E731
+    sums.dot += total(applied * intended)
+    sums.intended_squared += total(intended * intended)
+    sums.applied_norm += total(applied * applied).sqrt()
+    sums.intended_norm += total(intended * intended).sqrt()
+    moving = target != start
+    sums.moved += total(moving)
+    sums.lost += total(moving & (with_decay == start))
+
+

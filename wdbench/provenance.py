@@ -1,0 +1,106 @@
+"""Where numbers come from: code digests, platform, commit."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+_MEASURE = ("rows", "metrics", "penalties", "seeds", "jobs", "models", "oracle")
+_TRAIN = ("engine", "affine", "stacked", "updates", "precision", "probes", "schedules")
+_DATA = ("datasets",)
+
+
+@cache
+def digest(*parts: str) -> str:
+    """16 hex digits over the syntax trees of modules or sub-packages of wdbench.
+
+    Comments, docstrings and layout do not enter; a changed formula does.
+    """
+    state = hashlib.sha256()
+    for part in parts:
+        root = PACKAGE / part
+        files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+        for file in files:
+            state.update(str(file.relative_to(PACKAGE)).encode())
+            state.update(tree(file.read_text(encoding="utf-8")).encode())
+    return state.hexdigest()[:16]
+
+
+def tree(source: str) -> str:
+    """Python source as a canonical dump of its syntax tree, without docstrings."""
+    module = ast.parse(source)
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(module)
+
+
+def governing(optimiser: str) -> str:
+    """Digest of the code that decides what a cell of that optimiser yields."""
+    return digest(*_MEASURE, *_DATA) if optimiser == "exact" else digest(*_MEASURE, *_DATA, *_TRAIN)
+
+
+def files_of_stage(stage: str) -> list[str]:
+    """Source files that a workflow stage depends on, for Snakemake, which does not see edits in imported modules."""
+    parts = {
+        "train": (*_MEASURE, *_DATA, *_TRAIN),
+        "oracle": (*_MEASURE, *_DATA),
+        "judge": ("claims", "stats", "filters", "config"),
+        "identities": ("identities", "updates", "precision", "penalties", "oracle", "models"),
+        "draw": ("figures",),
+        "report": ("report", "dictionary"),
+    }[stage]
+    found = []
+    for part in parts:
+        root = PACKAGE / part
+        found += sorted(str(f) for f in root.rglob("*") if f.is_file() and "__pycache__" not in f.parts) if root.is_dir() \
+            else [str(root.with_suffix(".py"))]
+    return found
+
+
+@cache
+def platform_key() -> str:
+    """What besides code and data decides bits: torch, numpy, scipy and scikit-learn builds, and the vector instructions in use."""
+    return hashlib.sha256(json.dumps(platform_facts(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@cache
+def platform_facts() -> dict[str, str]:
+    """Versions and instruction set that results depend on."""
+    import torch
+
+    facts = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    return facts | {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def commit(folder: str | Path = ".") -> dict[str, str | bool | None]:
+    """Commit, whether the tree differs from it, and its date; None where this is no git checkout."""
+    def git(*words):
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "commit_date": git("log", "-1", "--format=%cI"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def one_thread() -> None:
+    """One thread in every numerical library, before it is loaded: core count must not reach the bits."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = "1"

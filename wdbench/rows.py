@@ -1,0 +1,67 @@
+"""From final weights to the measured columns of a results row, for a stack of solutions of one block."""
+
+import hashlib
+
+import numpy as np
+
+from wdbench import metrics
+
+_PAD = 16
+
+
+def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns [C] of C solutions, weight [C, d, k], bias [C, k], on a `datasets.Block`.
+
+    Losses are data losses. Where the block has a truth, test loss (and binary test error) are its exact expectation. A
+    solution's numbers do not depend on what it is stacked with: the stack is padded to a multiple of 16 (see `affine`).
+    """
+    count = len(weight)
+    pad = -count % _PAD
+    weight, bias = (np.concatenate([a, np.repeat(a[:1], pad, 0)]) for a in (weight, bias))
+    columns = {}
+    outputs = {split: _outputs(block.X[split], weight, bias) for split in ("train", "val", "test")}
+    for split, z in outputs.items():
+        columns[f"{split}_loss"] = metrics.data_loss(z, block.y[split], block.task)
+        if block.task != "regression":
+            columns[f"{split}_error"] = metrics.error(z, block.y[split])
+    if block.task != "regression":
+        # the rarest class of the training rows, so that the choice never looks at the test rows
+        minority = metrics.rarest_class(block.y["train"])
+        columns |= {n: v for n, v in metrics.classification(outputs["test"], block.y["test"], minority).items() if n != "error"}
+    columns |= metrics.weights(weight, bias)
+    if block.truth is not None:
+        columns |= _against_truth(block, weight, bias)
+    columns["weights_sha256"] = np.array([
+        hashlib.sha256(np.ascontiguousarray(w).tobytes() + np.ascontiguousarray(b).tobytes()).hexdigest()[:16]
+        for w, b in zip(weight, bias, strict=True)
+    ])
+    return {name: value[:count] for name, value in columns.items()}
+
+
+def _outputs(x, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Outputs [n, C, k] in fp64."""
+    solutions, features, outputs = weight.shape
+    wide = np.ascontiguousarray(weight.transpose(1, 0, 2).reshape(features, solutions * outputs))
+    if hasattr(x, "tocsr"):
+        z = x @ wide
+    else:
+        import torch
+
+        z = (torch.from_numpy(np.ascontiguousarray(x)) @ torch.from_numpy(wide)).numpy()
+    return z.reshape(x.shape[0], solutions, outputs) + bias[None]
+
+
+def _against_truth(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    columns, truth = {}, block.truth
+    if block.n_outputs == 1:
+        flat, offset = weight[:, :, 0].T, bias[:, 0]
+        finite = np.isfinite(flat).all(0) & np.isfinite(offset)
+        safe, shift = np.where(finite, flat, 0.0), np.where(finite, offset, 0.0)
+        columns["test_loss"] = np.where(finite, truth.risk(safe, shift), np.nan)
+        if block.task == "binary":
+            columns["nll"] = columns["test_loss"]
+            columns["test_error"] = np.where(finite, truth.error(safe, shift), np.nan)
+    if len(truth.support) and len(truth.support) < weight.shape[1]:
+        score = metrics.marginal_score(block.X["train"], block.y["train"], block.task)
+        columns |= metrics.support(weight, truth.support, score)
+    return columns

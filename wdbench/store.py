@@ -1,0 +1,74 @@
+"""The cell store: finished rows, content-addressed, below `results/store`, which the workflow does not own.
+
+A chunk of finished cells is one file `<platform>/<pack>/<kind>-<sha256 of its bytes>.parquet`. Files are written atomically and
+never changed; deleting the store is always safe. A file whose bytes do not match its name is set aside, named in a warning,
+and its cells are trained again.
+"""
+
+import hashlib
+import io
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from wdbench import atomic
+
+KINDS = ("trajectories", "supports", "rows")
+
+
+class Store:
+    """Rows of one platform. `root`: results/store; `platform`: provenance.platform_key()."""
+
+    def __init__(self, root: str | Path, platform: str):
+        self.root = Path(root)
+        self.folder = self.root / platform
+
+    def load(self, pack: str, kind: str, cell_ids: set[str] | None = None) -> pd.DataFrame:
+        """Rows of `kind` of a pack, only those of `cell_ids` if given; an empty frame where there are none.
+
+        A cell that stands in two chunks (two runs at once) is taken from the first by file name: both hold the same bits.
+        """
+        frames, seen = [], set()
+        for path in sorted((self.folder / pack).glob(f"{kind}-*.parquet")):
+            frame = self._read(path)
+            if frame is None:
+                continue
+            keep = ~frame["cell_id"].isin(seen)
+            if cell_ids is not None:
+                keep &= frame["cell_id"].isin(cell_ids)
+            seen |= set(frame["cell_id"])
+            frames.append(frame[keep])
+        frames = [f for f in frames if len(f)]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"cell_id": pd.Series(dtype=str)})
+
+    def save(self, pack: str, tables: dict[str, pd.DataFrame]) -> None:
+        """Store one chunk; rows last, so that a row is there only when all that belongs to it is."""
+        for kind in KINDS:
+            table = tables.get(kind)
+            if table is None or not len(table):
+                continue
+            buffer = io.BytesIO()
+            table.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+            content = buffer.getvalue()
+            name = f"{kind}-{hashlib.sha256(content).hexdigest()}.parquet"
+            atomic.write_bytes(self.folder / pack / name, content)
+
+    def _read(self, path: Path) -> pd.DataFrame | None:
+        content = path.read_bytes()
+        expected = path.stem.split("-", 1)[1]
+        if hashlib.sha256(content).hexdigest() != expected:
+            aside = self.root / "damaged" / f"{path.parent.name}-{path.name}"
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(aside)
+            print(f"warning: {path}: its content does not match its name; set aside as {aside}, its cells are trained again",
+                  file=sys.stderr)
+            return None
+        return pd.read_parquet(io.BytesIO(content))
+
+    def other_platforms(self) -> dict[str, int]:
+        """platform key -> stored chunk files of other platforms, which are never mixed into results."""
+        if not self.root.exists():
+            return {}
+        folders = [f for f in self.root.iterdir() if f.is_dir() and f != self.folder and f.name != "damaged"]
+        return {f.name: sum(1 for _ in f.rglob("rows-*.parquet")) for f in folders}

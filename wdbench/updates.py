@@ -1,0 +1,150 @@
+"""One page of equations: optimiser x coupling, elementwise, per-cell numbers.
+
+With g the gradient of the data loss, eta_t the learning rate of step t, s_t = eta_t / eta_max, lambda2 and lambda1 the penalties:
+
+    gradient    g~ = g + a2 w + a1 sign(w)                             a2, a1: what the coupling puts into the gradient
+    sgd         u = g~,                          P = 1
+    momentum    m <- mu m + g~,  u = m,          P = 1 / (1 - mu)      (torch.optim.SGD without dampening)
+    nesterov    m <- mu m + g~,  u = g~ + mu m,  P = 1 / (1 - mu)
+    adam        m <- b1 m + (1-b1) g~, v <- b2 v + (1-b2) g~^2, u = m^ / (sqrt(v^) + eps), P = 1 / (sqrt(v^) + eps)
+    step        w' = (1 - eta_t d2 - s_t i2) w - eta_t u               d2: decoupled, i2: independent decay
+    prox        w'' = soft(w', eta_t (q1 + p1 P))                      soft(w, t) = w - clamp(w, -t, t)
+
+Couplings, as the numbers that they set:
+
+    coupled                 a2 = lambda2, p1 = lambda1   L2 joins the gradient; L1 is the prox in the optimiser's own metric P,
+                                                         so that a fixed point minimises the penalised objective
+    decoupled               d2 = lambda2, q1 = lambda1   Loshchilov & Hutter 2019 (arXiv 1711.05101) as torch multiplies it by eta
+    independent             i2 = lambda2, q1 = lambda1 / eta_max       the original form: decay does not scale with eta_max
+    coupled_subgradient     a2 = lambda2, a1 = lambda1   what autograd of the penalised loss does: no exact zeros (the trap)
+    decoupled_subgradient   d2 = lambda2, and w' also loses eta_t lambda1 sign(w)
+
+With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from wdbench.precision import Precision, nearest, stochastic
+
+OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
+COUPLINGS = ("coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient")
+SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Constants of an optimiser; defaults are torch's. `beta1` is the momentum of momentum and nesterov."""
+
+    name: str
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    @property
+    def gain(self) -> float:
+        """Sum of the weights with which one gradient enters all later steps: 1/(1-mu) for heavy-ball momentum."""
+        return 1.0 / (1.0 - self.beta1) if self.name in ("momentum", "nesterov") else 1.0
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Numbers of the module's equations; each a tensor that broadcasts against the weights, or a float."""
+
+    a2: torch.Tensor | float = 0.0
+    a1: torch.Tensor | float = 0.0
+    d2: torch.Tensor | float = 0.0
+    d1: torch.Tensor | float = 0.0
+    i2: torch.Tensor | float = 0.0
+    q1: torch.Tensor | float = 0.0
+    p1: torch.Tensor | float = 0.0
+
+    def map(self, function) -> "Decay":
+        return Decay(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+
+def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay:
+    """Numbers that `coupling` sets. Raises ValueError for an unknown coupling."""
+    if coupling == "coupled":
+        return Decay(a2=lambda2, p1=lambda1)
+    if coupling == "decoupled":
+        return Decay(d2=lambda2, q1=lambda1)
+    if coupling == "independent":
+        return Decay(i2=lambda2, q1=lambda1 / lr_max)
+    if coupling == "coupled_subgradient":
+        return Decay(a2=lambda2, a1=lambda1)
+    if coupling == "decoupled_subgradient":
+        return Decay(d2=lambda2, d1=lambda1)
+    raise ValueError(f"unknown coupling {coupling!r}; one of {', '.join(COUPLINGS)}")
+
+
+@dataclass(frozen=True)
+class State:
+    """Optimiser state of one tensor: moments m and v (or None) and the Kahan remainder (or None); shapes of the weights."""
+
+    m: torch.Tensor | None = None
+    v: torch.Tensor | None = None
+    remainder: torch.Tensor | None = None
+
+
+def initial_state(w: torch.Tensor, optimiser: Optimiser, precision: Precision) -> State:
+    """Zero moments where the optimiser has them."""
+    return State(
+        m=torch.zeros_like(w) if optimiser.name != "sgd" else None,
+        v=torch.zeros_like(w) if optimiser.name == "adam" else None,
+        remainder=torch.zeros_like(w) if precision.rounding == "kahan" else None,
+    )
+
+
+def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, subgradient: bool):
+    """(u, P, new state) of step t = 1, 2, ...; P is a float, or a tensor for adam."""
+    g = torch.addcmul(g, w, decay.a2) if isinstance(decay.a2, torch.Tensor) else g + decay.a2 * w
+    if subgradient:
+        g = g + decay.a1 * torch.sign(w)
+    if optimiser.name == "sgd":
+        return g, 1.0, state
+    if optimiser.name == "adam":
+        m = torch.lerp(state.m, g, 1.0 - optimiser.beta1)
+        v = (state.v * optimiser.beta2).addcmul_(g, g, value=1.0 - optimiser.beta2)
+        # the order of torch.optim.Adam: sqrt(v)/sqrt(1-b2^t) + eps
+        root = v.sqrt().div_((1.0 - optimiser.beta2**t) ** 0.5).add_(optimiser.eps)
+        scale = root.reciprocal_()
+        return m.mul(scale).div_(1.0 - optimiser.beta1**t), scale, replace(state, m=m, v=v)
+    m = torch.add(g, state.m, alpha=optimiser.beta1)
+    u = torch.add(g, m, alpha=optimiser.beta1) if optimiser.name == "nesterov" else m
+    return u, optimiser.gain, replace(state, m=m)
+
+
+def soft(w: torch.Tensor, threshold) -> torch.Tensor:
+    """Soft threshold; exactly w where the threshold is 0."""
+    threshold = torch.as_tensor(threshold, dtype=w.dtype, device=w.device)
+    return w - w.clamp(-threshold, threshold)
+
+
+def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, decay: Decay, precision: Precision,
+         subgradient: bool = False, bits=None):
+    """Weights and state after step t = 1, 2, ... (module docstring).
+
+    w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1]; bits: int32 noise for stochastic rounding.
+    """
+    u, scale, state = direction(w, g, state, t, optimiser, decay, subgradient)
+    lr_t = lr * schedule
+    keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2
+    threshold = lr_t * (decay.q1 + decay.p1 * scale)
+    lost = lr_t * decay.d1 * torch.sign(w) if subgradient else 0.0
+    rounding = precision.rounding
+    if rounding == "nearest_split":
+        w = nearest(w * keep - lost)
+        w = nearest(w - lr_t * u)
+        return nearest(soft(w, threshold)), state
+    exact = w if state.remainder is None else w - state.remainder
+    target = soft(exact * keep - lost - lr_t * u, threshold)
+    if rounding == "nearest_once":
+        target = nearest(target)
+    elif rounding == "stochastic":
+        target = stochastic(target, bits)
+    elif rounding == "kahan":
+        w = nearest(target)
+        return w, replace(state, remainder=nearest(w - target))
+    return target, state
