@@ -4,17 +4,18 @@ Arms of one replicate share their batch, so that the stack is one wide model: x 
 replicates, B rows, d features, k outputs, C arms. Arms are innermost, so that a sum over outputs or a per-arm number is one
 vector operation. `stacked.py` does the same for any module; a test holds one to the other.
 
-A column's bits do not depend on the columns beside it as long as there are at least 16 of them, in a multiple of 16 (smaller
-products take other kernels; `engine.py` pads), and as long as sums run along contiguous rows or in a written-out order.
+A column's bits do not depend on the columns beside it as long as their number is a multiple of ARMS_MULTIPLE (other widths
+take other kernels at the edge; `engine.py` pads), and as long as sums run along contiguous rows or in a written-out order.
 """
 
 from functools import reduce
 
 import torch
-import torch.nn.functional as F
 
 WEIGHT, BIAS = "out.weight", "out.bias"
 CELL_AXIS = 3
+# widths in which every column of a product goes through the same kernel, found by trial, held by tests/test_engine.py
+ARMS_MULTIPLE = {torch.float64: 24, torch.float32: 16}
 
 
 def initial(init: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -36,6 +37,11 @@ def mean_over_rows(values: torch.Tensor) -> torch.Tensor:
     return values.movedim(1, -1).contiguous().sum(-1) / values.shape[1]
 
 
+def total(values: torch.Tensor, cell_axis: int) -> torch.Tensor:
+    """Sum over all axes but replicates (0) and cells, [R, C]; along contiguous rows, for the same reason."""
+    return values.movedim(cell_axis, 1).flatten(2).contiguous().sum(-1)
+
+
 def _log_sum_exp(z: torch.Tensor) -> torch.Tensor:
     """log sum exp over axis 2 (outputs) of [R, B, k, C], in a written-out order."""
     parts = z.unbind(2)
@@ -48,8 +54,18 @@ def loss(task: str, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     if task == "regression":
         return mean_over_rows(0.5 * (z[:, :, 0] - y[..., None]).square())
     if task == "binary":
-        return mean_over_rows(F.softplus(z[:, :, 0]) - y[..., None] * z[:, :, 0])
+        return _logistic(z[:, :, 0], y[..., None])[0]
     return mean_over_rows(_log_sum_exp(z) - z.gather(2, _index(z, y)).squeeze(2))
+
+
+def _logistic(z: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss [R, C] and slope [R, B, C] for logits z [R, B, C], targets y [R, B, 1].
+
+    Written with exp and log alone: torch's own softplus and sigmoid round differently at the end of a vector than inside it.
+    """
+    small = (-z.abs()).exp_()
+    value = z.clamp_min(0.0) - y * z + (1.0 + small).log_()
+    return mean_over_rows(value), torch.where(z >= 0, 1.0, small) / (1.0 + small) - y
 
 
 def _index(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -62,7 +78,8 @@ def loss_and_slope(task: str, z: torch.Tensor, y: torch.Tensor) -> tuple[torch.T
         residual = z - y[:, :, None, None]
         return mean_over_rows(0.5 * residual[:, :, 0].square()), residual
     if task == "binary":
-        return loss(task, z, y), torch.sigmoid(z) - y[:, :, None, None]
+        value, slope = _logistic(z[:, :, 0], y[..., None])
+        return value, slope.unsqueeze(2)
     total = _log_sum_exp(z)
     index = _index(z, y)
     value = mean_over_rows(total - z.gather(2, index).squeeze(2))

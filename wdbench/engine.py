@@ -4,7 +4,7 @@ A program is what stacked cells share (data set, model, optimiser, precision, st
 The stack is a rectangle [R replicates, C arms]: arms of one replicate share split, start values, batches and rounding noise.
 
 Contract: what a cell yields is a pure function of the cell (and of code, data and platform), bit for bit, whatever it is
-stacked with. Hence: arms are padded to a multiple of 16, because smaller products take other kernels; randomness comes from
+stacked with. Hence: arms are padded to a multiple of `affine.ARMS_MULTIPLE`, because other products take other kernels; randomness comes from
 `seeds`, keyed by replicate and step; nothing is ever reduced over cells; one thread.
 """
 
@@ -18,7 +18,6 @@ import torch
 from wdbench import affine, models, precision as precisions, probes, seeds, stacked, updates
 from wdbench.schedules import SCHEDULES
 
-ARMS_MULTIPLE = 16
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
 DIVERGED_FACTOR = 1e4
@@ -106,18 +105,18 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
-        for chunk in _chunks(runs, positions, data):
+        for chunk in _chunks(runs, positions, data, program.precision):
             yield _train_chunk(program, batch, runs, chunk, data, device)
 
 
-def _chunks(runs, positions, data) -> Iterator[dict[int, list[int]]]:
+def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
     """Rectangles {replicate: positions}, replicates with equally many arms side by side while they fit the cache."""
     by_replicate: dict[int, list[int]] = defaultdict(list)
     for position in positions:
         by_replicate[runs[position].replicate].append(position)
     chunk: dict[int, list[int]] = {}
     for replicate, members in sorted(by_replicate.items(), key=lambda item: (len(item[1]), item[0])):
-        arms = _padded(max(len(members), max((len(m) for m in chunk.values()), default=0)))
+        arms = _padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision)
         width = data[replicate].x.shape[1] * data[replicate].outputs
         if chunk and (len(chunk) + 1) * arms * width > CACHE_COORDINATES:
             yield chunk
@@ -127,16 +126,17 @@ def _chunks(runs, positions, data) -> Iterator[dict[int, list[int]]]:
         yield chunk
 
 
-def _padded(arms: int) -> int:
-    return -(-arms // ARMS_MULTIPLE) * ARMS_MULTIPLE
+def _padded(arms: int, precision: str) -> int:
+    multiple = affine.ARMS_MULTIPLE[precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master]
+    return -(-arms // multiple) * multiple
 
 
 class _Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, dtype):
+    def __init__(self, runs, chunk, precision, dtype):
         self.replicates = list(chunk)
-        arms = _padded(max(len(members) for members in chunk.values()))
+        arms = _padded(max(len(members) for members in chunk.values()), precision)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
         self.dtype = dtype
@@ -150,7 +150,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     family = models.FAMILIES[program.model]
     precision = precisions.make(program.precision, program.rounding)
     optimiser = updates.Optimiser(program.optimiser)
-    stack = _Stack(runs, chunk, precision.master)
+    stack = _Stack(runs, chunk, program.precision, precision.master)
     first = data[stack.replicates[0]]
     features, outputs = first.x.shape[1], first.outputs
     order = [batches(d.base, r, len(d.y), program.steps, batch) for r, d in ((r, data[r]) for r in stack.replicates)]
@@ -224,7 +224,7 @@ def _network(family, features, outputs, stack, data, precision, device) -> _Netw
         params = stacked.initial(module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
         network = _Network(params, stacked.CELL_AXIS, family.is_bias)
         network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute)
-        network.predict = lambda params, x, compute: stacked.predict(module, params, x, compute).permute(0, 2, 3, 1)
+        network.predict = lambda params, x, compute: stacked.predict(module, params, x, compute).transpose(2, 3)
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}
     network.params = {name: value.to(device) for name, value in params.items()}
@@ -313,8 +313,8 @@ def _measure(network, task, held, precision):
         part = {name: w[i : i + 1] for name, w in network.params.items()}
         for split, (x, y) in enumerate(pairs):
             losses[split].append(affine.loss(task, network.predict(part, x, precision.master), y))
-    squares = [w.double().square().sum([a for a in range(1, w.ndim) if a != network.cell_axis])
-               for name, w in network.params.items() if not network.is_bias(name)]
+    squares = [affine.total(w.double().square(), network.cell_axis) for name, w in network.params.items()
+               if not network.is_bias(name)]
     return torch.cat(losses[0]), torch.cat(losses[1]), torch.stack(squares).sum(0).sqrt()
 
 

@@ -70,7 +70,7 @@ class Formula:
         available = list(available)
         for column in self.columns:
             if column not in available:
-                raise UserError(f"{self.source}: value {self.text!r}: no column {column!r}; {_near(column, available)}")
+                raise UserError(f"{self.source}: value {self.text!r}: no column {column!r}; {near(column, available)}")
 
 
 class Filter(Formula):
@@ -112,9 +112,11 @@ def parse_expression(text: str, source: str = "expression") -> Expression:
     return parsed
 
 
-def _near(name: str, available: list[str]) -> str:
-    close = difflib.get_close_matches(name, [str(a) for a in available], n=4, cutoff=0.5)
-    return f"did you mean {', '.join(close)}?" if close else f"valid: {', '.join(sorted(map(str, available)))}"
+def near(name: str, available: Iterable[str]) -> str:
+    """What to write instead of `name`: its near matches among `available`, or all of them."""
+    available = sorted(map(str, available))
+    close = difflib.get_close_matches(name, available, n=4, cutoff=0.5)
+    return f"did you mean {', '.join(close)}?" if close else f"valid: {', '.join(available)}"
 
 
 def _unmark(name: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from wdbench import precision as precisions
-from wdbench import updates
+from wdbench import affine, updates
 
 MAX_COORDINATES = 1024
 POINTS = 12
@@ -81,8 +81,7 @@ def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precisio
 
     with_decay, target = rounded(decay), ideal(decay)
     applied, intended = with_decay - rounded(nothing), target - ideal(nothing)
-    dims = [axis for axis in range(1, w.ndim) if axis != cell_axis]
-    total = lambda value: value.double().sum(dims)  # noqa: E731
+    total = lambda value: affine.total(value.double(), cell_axis)
     sums.dot += total(applied * intended)
     sums.intended_squared += total(intended * intended)
     sums.applied_norm += total(applied * applied).sqrt()

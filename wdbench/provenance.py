@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-_MEASURE = ("rows", "metrics", "penalties", "seeds", "jobs", "models", "oracle")
+_MEASURE = ("rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
 _TRAIN = ("engine", "affine", "stacked", "updates", "precision", "probes", "schedules")
 _DATA = ("datasets",)
 

@@ -6,14 +6,15 @@ import numpy as np
 
 from wdbench import metrics
 
-_PAD = 16
+# fp64 products give a column the same bits in every slot of a multiple of 24 columns; see `affine.ARMS_MULTIPLE`
+_PAD = 24
 
 
 def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
     """Columns [C] of C solutions, weight [C, d, k], bias [C, k], on a `datasets.Block`.
 
     Losses are data losses. Where the block has a truth, test loss (and binary test error) are its exact expectation. A
-    solution's numbers do not depend on what it is stacked with: the stack is padded to a multiple of 16 (see `affine`).
+    solution's numbers do not depend on what it is stacked with: the stack is padded to a multiple of 24.
     """
     count = len(weight)
     pad = -count % _PAD

@@ -59,7 +59,7 @@ def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> 
     if spread <= 1e-12 * max(abs(mean), np.finfo(float).tiny):
         p = sign_flip_p(effects, rng)
         return Estimate(mean, mean, mean, mean, mean, p, n, 0.0, n - 1, 0.0, "constant")
-    se, dof = spread / np.sqrt(n), n - 1
+    se, dof = float(spread / np.sqrt(n)), n - 1
     intervals, method = _bca(effects, alpha, rng) if n >= BOOTSTRAP_FROM else (None, "t")
     if intervals is None:
         intervals, method = _t_intervals(mean, se, dof, alpha), "t"
@@ -96,8 +96,9 @@ def pooled_effect(
 
 
 def sign_flip_p(effects: np.ndarray, rng: np.random.Generator) -> float:
-    """Two-sided p of a zero mean: all 2^n sign flips of the paired differences where that is at most RESAMPLES, else
-    random ones.
+    """Two-sided p of a zero mean by sign flips of the paired differences.
+
+    All 2^n of them where that is at most RESAMPLES, else as many random ones.
     """
     effects = _finite(effects)
     if not effects.any():
@@ -132,31 +133,26 @@ def tost_p(estimate: Estimate, margin: float) -> float:
 
 
 def minimum_detectable(se: float, dof: float, alpha: float, power: float = POWER) -> float:
-    """Smallest true mean that a two-sided t test at `alpha` finds, with its right sign, with probability `power`, by
-    the noncentral t distribution.
-    """
+    """Smallest true mean that a two-sided t test at `alpha` finds with probability `power` (noncentral t)."""
     if not np.isfinite(se) or dof < 1:
         return np.nan
     if se == 0:
         return 0.0
     critical = stats.t.isf(alpha / 2, dof)
-
     return float(se * optimize.brentq(lambda shift: stats.nct.sf(critical, dof, shift) - power, 0, 2 * critical + 5))
 
 
 def smallest_margin(se: float, dof: float, alpha: float, power: float = POWER) -> float:
-    """Smallest margin within which TOST would place two arms that do not differ, with probability `power` (t
-    approximation).
-    """
+    """Smallest margin within which TOST places two arms that do not differ with probability `power` (central t)."""
     if not np.isfinite(se) or dof < 1:
         return np.nan
     return float(se * (stats.t.isf(alpha, dof) + stats.t.isf((1 - power) / 2, dof)))
 
 
 def event_effect(effects: np.ndarray, alpha: float) -> Estimate:
-    """Reduction of an event's rate over paired blocks: +1 event in the control alone, -1 in the treatment alone, 0 in
-    both or neither.
+    """Reduction of an event's rate over paired blocks.
 
+    effects [n]: +1 where the control alone had the event, -1 where the treatment alone had it, 0 for both or neither.
     p: exact McNemar (binomial of the discordant blocks). Interval: the difference of the Clopper-Pearson bounds of
     the two discordant shares, each at 1 - alpha/2, so that both hold together with 1 - alpha. `mde`: smallest true
     share of blocks with the event in the control alone (and none the other way) that is found with probability .8.
@@ -170,10 +166,8 @@ def event_effect(effects: np.ndarray, alpha: float) -> Estimate:
         low_lost, high_lost = clopper_pearson(lost, n, level / 2)
         intervals += [max(-1.0, low_gained - high_lost), min(1.0, high_gained - low_lost)]
     mean = (gained - lost) / n
-    mde = detectable_share(n, alpha)
-    return Estimate(
-        mean, *intervals, p, n, np.sqrt(max(gained + lost - n * mean**2, 0)) / n, n - 1, mde, "Clopper-Pearson"
-    )
+    se = float(np.sqrt(max(gained + lost - n * mean**2, 0)) / n)
+    return Estimate(mean, *intervals, p, n, se, n - 1, detectable_share(n, alpha), "Clopper-Pearson")
 
 
 def clopper_pearson(count: int, n: int, alpha: float) -> tuple[float, float]:
@@ -188,22 +182,14 @@ def share_upper_bound(count: int, n: int, alpha: float) -> float:
 
 
 def detectable_share(n: int, alpha: float, power: float = POWER) -> float:
-    """Smallest true share of discordant blocks, all of one sign, that the exact McNemar test finds with probability
-    `power`; NaN: none.
+    """Smallest true share of discordant blocks, all of one sign, that exact McNemar finds with probability `power`.
+
+    NaN where n is too small for any.
     """
     needed = next((k for k in range(1, n + 1) if 2 * 0.5**k < alpha), None)
     if needed is None:
         return np.nan
     return float(optimize.brentq(lambda share: stats.binom.sf(needed - 1, n, share) - power, 0.0, 1.0))
-
-
-def fisher_p(treatment_events: int, treatment_n: int, control_events: int, control_n: int) -> float:
-    """Two-sided Fisher exact p of equal event rates in two unpaired groups."""
-    table = [
-        [treatment_events, treatment_n - treatment_events],
-        [control_events, control_n - control_events],
-    ]
-    return float(stats.fisher_exact(table).pvalue)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -224,8 +210,9 @@ def slope(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def end_slopes(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Slopes of the least-squares parabola of y on x, at the least and the greatest x; NaN with fewer than three
-    distinct x.
+    """Slopes of the least-squares parabola of y on x at the least and at the greatest x.
+
+    NaN with fewer than three distinct x.
     """
     if len(np.unique(x)) < 3:
         return np.nan, np.nan
@@ -245,8 +232,9 @@ def kendall_tau(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def jaccard_stability(supports: np.ndarray) -> float:
-    """Mean Jaccard index over all pairs of the selected sets, bool [sets, features]; two empty sets agree fully. NaN
-    for one set.
+    """Mean Jaccard index over all pairs of selected sets, bool [sets, features].
+
+    Two empty sets agree fully; NaN for a single set.
     """
     supports = np.asarray(supports, dtype=float)
     both = supports @ supports.T
@@ -265,7 +253,7 @@ def _finite(effects) -> np.ndarray:
 
 
 def _t_intervals(mean: float, se: float, dof: float, alpha: float) -> tuple[float, float, float, float]:
-    half, half_tost = stats.t.isf(alpha / 2, dof) * se, stats.t.isf(alpha, dof) * se
+    half, half_tost = float(stats.t.isf(alpha / 2, dof) * se), float(stats.t.isf(alpha, dof) * se)
     return mean - half, mean + half, mean - half_tost, mean + half_tost
 
 

@@ -1,6 +1,7 @@
 """Data sets by name: real ones that are fetched once, generators with a known truth, and plugins.
 
-A data set is named by a spec string, `name` or `name:key=value,key=value`. Nothing here touches a network except `fetch.fetch`.
+A data set is named by a spec string, `name` or `name:key=value,key=value`. Nothing here touches a network
+except `fetch.fetch`.
 """
 
 from dataclasses import dataclass
@@ -11,13 +12,27 @@ from wdbench.datasets.records import Block, Dataset
 from wdbench.datasets.registry import Entry, register
 from wdbench.datasets.spec import base_name, canonical, parse
 
-__all__ = ["Block", "Dataset", "DatasetUnavailable", "Entry", "Status", "base_name", "block", "canonical", "load", "names",
-           "parse", "register", "status", "task"]
+__all__ = [
+    "Block",
+    "Dataset",
+    "DatasetUnavailable",
+    "Entry",
+    "Status",
+    "base_name",
+    "block",
+    "canonical",
+    "load",
+    "names",
+    "parse",
+    "register",
+    "status",
+    "task",
+]
 
 
 @dataclass(frozen=True)
 class Status:
-    """Whether a data set can be used now, the command that gets it if not ("" if so), and its registered sha256."""
+    """Whether a data set is on this machine, the command that gets it ("" if so), its sha256."""
 
     available: bool
     how_to_get: str
@@ -30,12 +45,14 @@ def names() -> list[str]:
 
 
 def task(spec: str) -> str:
-    """regression, binary or multiclass, from the registry alone; raises UserError for a spec that is not valid."""
+    """regression, binary or multiclass, from the registry alone; raises UserError for a spec that is not
+    valid.
+    """
     return registry.entry(parse(spec).name).task
 
 
 def load(spec: str) -> Dataset:
-    """Raw data of a spec string's data set, cached per process; its options concern blocks and change nothing here.
+    """Raw data of a spec string, cached per process; options concern blocks and change nothing here.
 
     Raises UserError for a spec that is not valid and DatasetUnavailable where the data were not fetched.
     """
@@ -43,14 +60,26 @@ def load(spec: str) -> Dataset:
 
 
 def block(spec: str, replicate: int) -> Block:
-    """Block of one replicate: split, subsample, disturbances, transforms fitted on train; see `wdbench.datasets.assembly`."""
+    """Block of one replicate: split, subsample, disturbances, transforms fitted on train; see
+    `wdbench.datasets.assembly`.
+    """
     from wdbench.datasets.assembly import block as make
 
     return make(spec, replicate)
 
 
 def status(name: str) -> Status:
-    """Status of a data set by its id; raises UserError for an unknown one. The archive is looked for, not hashed."""
+    """Status of a data set by its id; UserError for an unknown one. An archive is looked for, not hashed.
+
+    sha256 is that of the loaded values: as registered where it is, else found by loading, which draws a
+    generator's first replicate or calls a plugin's loader.
+    """
     entry = registry.entry(name)
-    here = available(entry)
-    return Status(here, "" if here else f"{COMMAND} {name}", entry.archive.sha256 if entry.archive else entry.data_sha256)
+    if entry.archive is not None and not available(entry):
+        return Status(False, f"{COMMAND} {name}", entry.data_sha256)
+    if entry.data_sha256:
+        return Status(True, "", entry.data_sha256)
+    try:
+        return Status(True, "", registry.load(name).sha256)
+    except DatasetUnavailable as error:
+        return Status(False, str(error), "")

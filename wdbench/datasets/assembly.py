@@ -1,8 +1,5 @@
 """One replicate of a real data set: split, subsample, disturb, then transforms fitted on the train rows."""
 
-from collections.abc import Mapping
-from functools import cache
-
 import numpy as np
 
 from wdbench import seeds
@@ -12,48 +9,49 @@ from wdbench.datasets.spec import Spec, parse
 from wdbench.errors import UserError
 
 
-@cache
-def _blas():
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
 def block(spec: str, replicate: int) -> Block:
     """Block of a spec string and a replicate number; bit-identical in every process.
 
-    Raises UserError for a spec that is not valid or that the data cannot satisfy (more rows of a class than there are), and
-    DatasetUnavailable where the data were not fetched.
+    Raises UserError for a spec that is not valid or that the data cannot satisfy (more rows of a class than
+    there are), and DatasetUnavailable where the data were not fetched.
     """
-    import sklearn.utils  # noqa: F401  its BLAS has to be loaded before its threads can be limited
-
     parsed = parse(spec)
-    # sums over a changing number of threads would change the last bit of an SVD
-    with _blas().limit(limits=1):
-        if registry.entry(parsed.name).provider == "synthetic":
-            return generators.block(parsed, replicate)
-        return _real_block(parsed, registry.entry(parsed.name), registry.load(parsed.name), replicate)
+    entry = registry.entry(parsed.name)
+    if entry.provider == "synthetic":
+        return generators.block(parsed, replicate)
+    return _real_block(parsed, entry, registry.load(parsed.name), replicate)
 
 
 def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int) -> Block:
     chosen = spec.options
-    rows = splits.rows(data.y, data.task, data.given_test, entry.shares, seeds.generator(spec.name, replicate, "split"))
+    rows = splits.rows(
+        data.y, data.task, data.given_test, entry.shares, seeds.generator(spec.name, replicate, "split")
+    )
     whole = rows["train"]
     rows = _subsample(spec, data, rows, replicate)
     n_classes = entry.n_classes
     X = _columns(spec, entry, data, rows, whole, replicate)
     y = _targets(spec, data, n_classes, rows, whole, replicate)
     described = describe(
-        data.task, X, y, n_classes, per_class=chosen.get("per_class"), label_noise=chosen.get("label_noise"),
-        y_shift=chosen.get("y_shift"), noise_features=chosen.get("noise_features"), corrupt=chosen.get("corrupt"),
-        colscale=chosen.get("colscale"), scale=chosen.get("scale", entry.scale))
+        data.task,
+        X,
+        y,
+        n_classes,
+        per_class=chosen.get("per_class"),
+        label_noise=chosen.get("label_noise"),
+        y_shift=chosen.get("y_shift"),
+        noise_features=chosen.get("noise_features"),
+        corrupt=chosen.get("corrupt"),
+        colscale=chosen.get("colscale"),
+        scale=chosen.get("scale", entry.scale),
+    )
     sha256 = digest(*(X[part] for part in SPLITS), *(y[part] for part in SPLITS))
     n_outputs = n_classes if data.task == "multiclass" else 1
     return Block(spec.text, replicate, X, y, data.task, n_outputs, None, described, sha256, rows)
 
 
 def _subsample(spec: Spec, data: Dataset, rows: dict, replicate: int) -> dict[str, np.ndarray]:
-    """Rows in a nested random order, thinned by the options minority, n and per_class; test rows stay as they are."""
+    """Rows in a nested random order, thinned by options minority, n and per_class; test rows stay."""
     chosen, kept = spec.options, {"test": rows["test"]}
     for counter, part in enumerate(("train", "val")):
         rng = seeds.generator(spec.name, replicate, "subsample", counter)
@@ -63,8 +61,10 @@ def _subsample(spec: Spec, data: Dataset, rows: dict, replicate: int) -> dict[st
         kept[part] = order
     if "n" in chosen:
         if chosen["n"] > len(kept["train"]):
-            raise UserError(f"data set {spec.text!r}: option n: value {chosen['n']}; valid: up to {len(kept['train'])}")
-        kept["train"] = kept["train"][:chosen["n"]]
+            raise UserError(
+                f"data set {spec.text!r}: option n: value {chosen['n']}; valid: up to {len(kept['train'])}"
+            )
+        kept["train"] = kept["train"][: chosen["n"]]
     if "per_class" in chosen:
         kept["train"] = _first_of_each(spec, data, kept["train"], chosen["per_class"])
     return {part: kept[part] for part in SPLITS}
@@ -74,8 +74,10 @@ def _thin(spec: Spec, y: np.ndarray, order: np.ndarray, share: float, part: str)
     positives, negatives = order[y[order] == 1], order[y[order] == 0]
     wanted = round(share / (1 - share) * len(negatives))
     if not 1 <= wanted <= len(positives):
-        raise UserError(f"data set {spec.text!r}: option minority: value {share:g} asks for {wanted} {part} rows of the rarer "
-                        f"class; valid: a share that takes 1 to {len(positives)}")
+        raise UserError(
+            f"data set {spec.text!r}: option minority: value {share:g} asks for {wanted} {part} rows "
+            f"of the rarer class; valid: a share that takes 1 to {len(positives)}"
+        )
     kept = set(positives[:wanted].tolist()) | set(negatives.tolist())
     return np.array([row for row in order if row in kept])
 
@@ -86,13 +88,17 @@ def _first_of_each(spec: Spec, data: Dataset, order: np.ndarray, m: int) -> np.n
     for label in np.unique(data.y):
         members = labels == label
         if members.sum() < m:
-            raise UserError(f"data set {spec.text!r}: option per_class: value {m}, but class {data.classes[label]} has "
-                            f"{members.sum()} train rows; valid: up to the size of the smallest class")
+            raise UserError(
+                f"data set {spec.text!r}: option per_class: value {m}, but class {data.classes[label]} has "
+                f"{members.sum()} train rows; valid: up to the size of the smallest class"
+            )
         rank[members] = np.arange(members.sum())
     return order[rank < m]
 
 
-def _columns(spec: Spec, entry: registry.Entry, data: Dataset, rows: dict, whole: np.ndarray, replicate: int) -> dict:
+def _columns(
+    spec: Spec, entry: registry.Entry, data: Dataset, rows: dict, whole: np.ndarray, replicate: int
+) -> dict:
     """X of every split. whole: all train rows of the replicate, whose spread is the unit of `corrupt`."""
     chosen = spec.options
     scale = chosen.get("scale", entry.scale)
@@ -104,7 +110,9 @@ def _columns(spec: Spec, entry: registry.Entry, data: Dataset, rows: dict, whole
     if "corrupt" in chosen:
         sd = X["train"].std(axis=0) if entry.kind == "text" else base[whole].std(axis=0)
         errors = disturb.errors(spec.name, replicate, len(data.y))
-        X = disturb.corrupt(spec.name, replicate, X, sd, chosen["corrupt"], {part: errors[rows[part]] for part in SPLITS})
+        X = disturb.corrupt(
+            spec.name, replicate, X, sd, chosen["corrupt"], {part: errors[rows[part]] for part in SPLITS}
+        )
     if "noise_features" in chosen:
         noise = disturb.noise_columns(spec.name, replicate, len(data.y), chosen["noise_features"])
         X = {part: np.hstack([X[part], noise[rows[part]]]) for part in SPLITS}
@@ -119,16 +127,22 @@ def _text_columns(spec: Spec, data: Dataset, rows: dict, scale: str, replicate: 
     from wdbench.datasets import text
 
     top, svd = spec.options.get("top"), spec.options.get("svd")
-    seed = int(seeds.generator(spec.name, replicate, "sample").integers(2**31))  # of the randomised SVD's start
+    seed = int(
+        seeds.generator(spec.name, replicate, "sample").integers(2**31)
+    )  # of the randomised SVD's start
     features = text.features(data.X, rows["train"], scale=scale, top=top, svd=svd, seed=seed)
     X = {part: features[rows[part]] for part in SPLITS}
     return {part: X[part].toarray() for part in SPLITS} if top is not None else X
 
 
-def _targets(spec: Spec, data: Dataset, n_classes: int, rows: dict, whole: np.ndarray, replicate: int) -> dict[str, np.ndarray]:
-    """y of every split: classes with label noise, or a regression target in units of the sd over all train rows.
+def _targets(
+    spec: Spec, data: Dataset, n_classes: int, rows: dict, whole: np.ndarray, replicate: int
+) -> dict[str, np.ndarray]:
+    """y of every split: classes with label noise, or a regression target in units of the sd over all train
+    rows.
 
-    The unit is that of all train rows also where option n takes fewer of them, so that losses compare along n.
+    The unit is that of all train rows also where option n takes fewer of them, so that losses compare along
+    n.
     """
     chosen = spec.options
     if data.task == "regression":

@@ -1,4 +1,4 @@
-"""Laws of a design matrix: mean zero, known covariance, rows drawn so that n rows are the first of any larger draw."""
+"""Laws of a design matrix: mean zero, known covariance, n rows are the first of any larger draw."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Design:
-    """x ~ N(0, Sigma), Sigma [d, d]; groups [d] is the group number of each column, -1 for none; draw(rng, n) -> [n, d]."""
+    """x ~ N(0, Sigma), Sigma [d, d]; groups [d] is the group number of each column, -1 for none; draw(rng, n)
+    -> [n, d].
+    """
 
     Sigma: np.ndarray
     groups: np.ndarray
@@ -34,7 +36,7 @@ def ar1(p: int, rho: float) -> Design:
 
 
 def factors(groups: np.ndarray, shared_sd: float, own_sd: float) -> Design:
-    """Column j is shared_sd * F_g + own_sd * Z_j for its group g = groups[j], and N(0, 1) of its own where g is -1."""
+    """Column j is shared_sd * F_g + own_sd * Z_j for its group g = groups[j], or N(0, 1) where g is -1."""
     groups = np.asarray(groups)
     p, k = len(groups), int(groups.max()) + 1
     grouped = groups >= 0
@@ -44,7 +46,9 @@ def factors(groups: np.ndarray, shared_sd: float, own_sd: float) -> Design:
     def draw(rng, n):
         # one draw a row, so that more rows leave the first ones as they are
         normal = rng.standard_normal((n, k + p))
-        return np.where(grouped, shared_sd * normal[:, :k][:, np.maximum(groups, 0)], 0.0) + own * normal[:, k:]
+        return (
+            np.where(grouped, shared_sd * normal[:, :k][:, np.maximum(groups, 0)], 0.0) + own * normal[:, k:]
+        )
 
     return Design(shared_sd**2 * same + np.diag(own**2), groups, draw)
 

@@ -1,7 +1,7 @@
 """Controlled damage to data: measurement error, noise columns, column scales, label noise.
 
-Each draw comes from its own stream and for all rows of the data set, so it does not depend on the split, on the number of rows
-in use, or on the strength asked for.
+Each draw comes from its own stream and for all rows of the data set, so it does not depend on the split, on
+the number of rows in use, or on the strength asked for.
 """
 
 import numpy as np
@@ -24,13 +24,17 @@ def corrupt(name: str, replicate: int, X: dict, sd: np.ndarray, tau: float, erro
 
 
 def errors(name: str, replicate: int, n: int, counter: int = 1) -> np.ndarray:
-    """[n] draws of N(0, 1) for `corrupt`; `counter` tells apart samples whose rows are not rows of one data set."""
+    """[n] draws of N(0, 1) for `corrupt`; `counter` tells apart samples whose rows are not rows of one data
+    set.
+    """
     return seeds.generator(name, replicate, "corruption", counter).standard_normal(n)
 
 
 def noise_columns(name: str, replicate: int, n: int, k: int, counter: int = 1) -> np.ndarray:
     """[n, k] of N(0, 1); the columns of a smaller k are the first of a larger one. counter: see `errors`."""
-    columns = [seeds.generator(name, replicate, "sample", 100, counter, j).standard_normal(n) for j in range(k)]
+    columns = [
+        seeds.generator(name, replicate, "sample", 100, counter, j).standard_normal(n) for j in range(k)
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -40,7 +44,7 @@ def column_scales(name: str, replicate: int, d: int, c: float) -> np.ndarray:
 
 
 def flip_labels(y: np.ndarray, n_classes: int, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Labels y [n], each moved with probability `rate` to another class, uniformly; flips at a lower rate are a subset."""
+    """Labels y [n], each moved to another class with probability `rate`; nested in rate."""
     moved = rng.uniform(size=len(y)) < rate
     steps = rng.integers(1, n_classes, size=len(y))
     return np.where(moved, (y + steps) % n_classes, y)

@@ -1,8 +1,9 @@
-"""Blocks drawn from a known law: a fresh train, validation and test sample a replicate, and the truth they come from.
+"""Blocks drawn from a known law: fresh train, validation and test samples, and their truth.
 
-The risk of a solution is exact under its truth; X["test"] and y["test"] are a modest sample of the same law, for pictures and
-for metrics that have no closed form. Streams are counted apart for truth, train, val and test, and rows are drawn one after the
-other: a smaller n gives the first rows of a larger one, and a treatment changes nothing but itself.
+The risk of a solution is exact under its truth; X["test"] and y["test"] are a modest sample of the same law,
+for pictures and for metrics that have no closed form. Streams are counted apart for truth, train, val and
+test, and rows are drawn one after the other: a smaller n gives the first rows of a larger one, and a
+treatment changes nothing but itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,6 @@ import numpy as np
 from wdbench import seeds
 from wdbench.datasets import disturb, synthetic
 from wdbench.datasets import options as opt
-from wdbench.datasets.designs import Design
 from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec
 from wdbench.datasets.truth import BinaryTruth, Truth
@@ -33,7 +33,7 @@ RHO = opt.real("correlation of neighbouring columns", low=0, high=0.999)
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator: the law of its truth (None for twoclass), the default of every option, and the options beyond SIZES."""
+    """A generator: law of its truth (None for twoclass), defaults, and its options beyond the common ones."""
 
     law: Callable | None
     defaults: Mapping
@@ -43,29 +43,61 @@ class Generator:
 
 _ZOU = "Zou, Hastie (2005), Regularization and variable selection via the elastic net, JRSS B 67:301-320"
 _TABLE = {
-    "d2l": Generator(synthetic.d2l, {"n": 20, "p": 200, "sigma": 0.01}, {"p": P, "sigma": SIGMA},
-                     "Zhang et al., Dive into Deep Learning, section 3.7"),
+    "d2l": Generator(
+        synthetic.d2l,
+        {"n": 20, "p": 200, "sigma": 0.01},
+        {"p": P, "sigma": SIGMA},
+        "Zhang et al., Dive into Deep Learning, section 3.7",
+    ),
     "noisy": Generator(synthetic.noisy, {"n": 100, "p": 100, "sigma": 1.0}, {"p": P, "sigma": SIGMA}),
     "gauss": Generator(synthetic.gauss, {"n": 200, "p": 100, "sigma": 1.0}, {"p": P, "sigma": SIGMA}),
-    "sparse": Generator(synthetic.sparse, {"n": 100, "p": 200, "s": 5, "snr": 2.0, "rho": 0.0},
-                        {"p": P, "s": S, "snr": SNR, "rho": RHO}),
-    "strong": Generator(synthetic.strong, {"n": 100, "p": 200, "s": 5, "snr": 4.0}, {"p": P, "s": S, "snr": SNR}),
-    "grouped": Generator(synthetic.grouped, {"n": 60, "p": 40, "rho": 0.9, "snr": 4.0, "truth": "dense"},
-                         {"p": P, "rho": RHO, "snr": SNR,
-                          "truth": opt.choice("which columns carry weight", "dense", "one_per_group")}),
-    "shifted": Generator(synthetic.shifted, {"n": 60, "p": 30, "y_shift": 0.0},
-                         {"p": P, "y_shift": opt.Option("float", "true bias, in units of the noise sd", low=-1e9, high=1e9)}),
-    "measurement": Generator(synthetic.measurement, {"n": 200, "tau": 1.0, "sigma": 1.0, "test": "clean"},
-                             {"tau": opt.real("sd of the error in x_1"), "sigma": SIGMA,
-                              "test": opt.choice("inputs on which risk is measured", "clean", "noisy")}),
+    "sparse": Generator(
+        synthetic.sparse,
+        {"n": 100, "p": 200, "s": 5, "snr": 2.0, "rho": 0.0},
+        {"p": P, "s": S, "snr": SNR, "rho": RHO},
+    ),
+    "strong": Generator(
+        synthetic.strong, {"n": 100, "p": 200, "s": 5, "snr": 4.0}, {"p": P, "s": S, "snr": SNR}
+    ),
+    "grouped": Generator(
+        synthetic.grouped,
+        {"n": 60, "p": 40, "rho": 0.9, "snr": 4.0, "truth": "dense"},
+        {
+            "p": P,
+            "rho": RHO,
+            "snr": SNR,
+            "truth": opt.choice("which columns carry weight", "dense", "one_per_group"),
+        },
+    ),
+    "shifted": Generator(
+        synthetic.shifted,
+        {"n": 60, "p": 30, "y_shift": 0.0},
+        {"p": P, "y_shift": opt.Option("float", "true bias, in units of the noise sd", low=-1e9, high=1e9)},
+    ),
+    "measurement": Generator(
+        synthetic.measurement,
+        {"n": 200, "tau": 1.0, "sigma": 1.0, "test": "clean"},
+        {
+            "tau": opt.real("sd of the error in x_1"),
+            "sigma": SIGMA,
+            "test": opt.choice("inputs on which risk is measured", "clean", "noisy"),
+        },
+    ),
     "zou1": Generator(synthetic.zou1, {"n": 20, "n_val": 20}, {}, _ZOU),
     "zou2": Generator(synthetic.zou2, {"n": 20, "n_val": 20}, {}, _ZOU),
     "zou3": Generator(synthetic.zou3, {"n": 100, "n_val": 100}, {}, _ZOU),
     "zou4": Generator(synthetic.zou4, {"n": 50, "n_val": 50}, {}, _ZOU),
-    "twoclass": Generator(None, {"n": 200, "d": 20, "delta": 2.0, "prior": 0.5, "n_test": 10000},
-                          {"d": opt.count("number of columns"), "prior": opt.real("P(y=1)", high=0.5, open_low=True),
-                           "delta": opt.real("Mahalanobis distance of the class means", open_low=True),
-                           "label_noise": opt.LABEL_NOISE, "noisy_test": opt.NOISY_TEST}),
+    "twoclass": Generator(
+        None,
+        {"n": 200, "d": 20, "delta": 2.0, "prior": 0.5, "n_test": 10000},
+        {
+            "d": opt.count("number of columns"),
+            "prior": opt.real("P(y=1)", high=0.5, open_low=True),
+            "delta": opt.real("Mahalanobis distance of the class means", open_low=True),
+            "label_noise": opt.LABEL_NOISE,
+            "noisy_test": opt.NOISY_TEST,
+        },
+    ),
 }
 
 
@@ -95,9 +127,19 @@ def entries() -> dict:
     def made(name, generator):
         task = "binary" if name == "twoclass" else "regression"
         options = {**SIZES, **GENERAL, **generator.options}
-        return Entry(id=name, provider="synthetic", kind="synthetic", task=task, load=lambda: _dataset(name, task),
-                     options=options, conflict=lambda chosen: _conflict(name, chosen), n_classes=2 if task == "binary" else 1,
-                     licence="generated", citation=generator.citation, redistributable=True)
+        return Entry(
+            id=name,
+            provider="synthetic",
+            kind="synthetic",
+            task=task,
+            load=lambda: _dataset(name, task),
+            options=options,
+            conflict=lambda chosen: _conflict(name, chosen),
+            n_classes=2 if task == "binary" else 1,
+            licence="generated",
+            citation=generator.citation,
+            redistributable=True,
+        )
 
     return {name: made(name, generator) for name, generator in _TABLE.items()}
 
@@ -105,7 +147,9 @@ def entries() -> dict:
 def _dataset(name: str, task: str) -> Dataset:
     from wdbench.datasets.assembly import block as make
 
-    return Dataset(name, task, None, None, classes=("0", "1") if task == "binary" else (), sha256=make(name, 0).sha256)
+    return Dataset(
+        name, task, None, None, classes=("0", "1") if task == "binary" else (), sha256=make(name, 0).sha256
+    )
 
 
 def block(spec: Spec, replicate: int) -> Block:
@@ -116,11 +160,24 @@ def block(spec: Spec, replicate: int) -> Block:
         known = {"prior": o["prior"], "label_noise": o.get("label_noise"), "n_true": len(truth.support)}
     else:
         X, y, truth = _regression(spec.name, o, replicate)
-        known = {"n_true": len(truth.support), "snr": truth.signal / truth.sigma**2, "rho": o.get("rho"), "y_shift": truth.b}
+        known = {
+            "n_true": len(truth.support),
+            "snr": truth.signal / truth.sigma**2,
+            "rho": o.get("rho"),
+            "y_shift": truth.b,
+        }
     X, truth = _disturbed(spec.name, o, replicate, X, truth)
     task = entries()[spec.name].task
-    described = describe(task, X, y, entries()[spec.name].n_classes, corrupt=o.get("corrupt"), colscale=o.get("colscale"),
-                         noise_features=o.get("noise_features"), **known)
+    described = describe(
+        task,
+        X,
+        y,
+        entries()[spec.name].n_classes,
+        corrupt=o.get("corrupt"),
+        colscale=o.get("colscale"),
+        noise_features=o.get("noise_features"),
+        **known,
+    )
     sha256 = digest(*(X[part] for part in SPLITS), *(y[part] for part in SPLITS))
     return Block(spec.text, replicate, X, y, task, 1, truth, described, sha256)
 
@@ -143,7 +200,8 @@ def _regression(name: str, o: Mapping, replicate: int) -> tuple[dict, dict, Trut
 
 
 def _twoclass(o: Mapping, replicate: int) -> tuple[dict, dict, BinaryTruth]:
-    """x | y ~ N(+-mu, I) with |mu| = delta/2 in a random direction; every sample holds round(prior n) rows of class 1.
+    """x | y ~ N(+-mu, I) with |mu| = delta/2 in a random direction; every sample holds round(prior n) rows of
+    class 1.
 
     The exact share, rather than one drawn at random, keeps a rare class from being absent.
     """
@@ -151,8 +209,16 @@ def _twoclass(o: Mapping, replicate: int) -> tuple[dict, dict, BinaryTruth]:
     mu = 0.5 * o["delta"] * direction / np.linalg.norm(direction)
     rate = o.get("label_noise", 0.0)
     noisy_test = o.get("noisy_test") == "1"
-    truth = BinaryTruth(2 * mu, float(np.log(o["prior"] / (1 - o["prior"]))), mu, np.eye(o["d"]), o["prior"],
-                        np.arange(o["d"]), np.full(o["d"], -1), rate if noisy_test else 0.0)
+    truth = BinaryTruth(
+        2 * mu,
+        float(np.log(o["prior"] / (1 - o["prior"]))),
+        mu,
+        np.eye(o["d"]),
+        o["prior"],
+        np.arange(o["d"]),
+        np.full(o["d"], -1),
+        rate if noisy_test else 0.0,
+    )
     X, y = {}, {}
     for counter, (part, n) in enumerate(_sizes(o).items(), start=1):
         # positives are spread evenly over the rows, so that the first rows of a sample hold their share too
@@ -165,15 +231,19 @@ def _twoclass(o: Mapping, replicate: int) -> tuple[dict, dict, BinaryTruth]:
 
 
 def _disturbed(name: str, o: Mapping, replicate: int, X: dict, truth) -> tuple[dict, object]:
-    """Options corrupt, noise_features and colscale, with the truth written in the new columns; risk stays that on clean x."""
+    """Options corrupt, noise_features, colscale; the truth in the new columns, risk still on clean x."""
     counters = {part: (n, counter) for counter, (part, n) in enumerate(_sizes(o).items(), start=1)}
     if "corrupt" in o:
-        errors = {part: disturb.errors(name, replicate, n, counter) for part, (n, counter) in counters.items()}
+        errors = {
+            part: disturb.errors(name, replicate, n, counter) for part, (n, counter) in counters.items()
+        }
         X = disturb.corrupt(name, replicate, X, np.sqrt(np.diag(truth.Sigma)), o["corrupt"], errors)
     if "noise_features" in o:
         k = o["noise_features"]
-        X = {part: np.hstack([X[part], disturb.noise_columns(name, replicate, n, k, counter)])
-             for part, (n, counter) in counters.items()}
+        X = {
+            part: np.hstack([X[part], disturb.noise_columns(name, replicate, n, k, counter)])
+            for part, (n, counter) in counters.items()
+        }
         truth = _padded(truth, k)
     if "colscale" in o:
         factors = disturb.column_scales(name, replicate, X["train"].shape[1], o["colscale"])
@@ -184,13 +254,17 @@ def _disturbed(name: str, o: Mapping, replicate: int, X: dict, truth) -> tuple[d
 
 def _padded(truth, k: int):
     """The truth with k more columns, N(0, 1) and of weight zero."""
+
     def square(matrix, fill):
         out = np.diag(np.full(len(matrix) + k, fill))
-        out[:len(matrix), :len(matrix)] = matrix
+        out[: len(matrix), : len(matrix)] = matrix
         return out
 
-    changed = {"w": np.pad(truth.w, (0, k)), "Sigma": square(truth.Sigma, 1.0),
-               "groups": np.pad(truth.groups, (0, k), constant_values=-1)}
+    changed = {
+        "w": np.pad(truth.w, (0, k)),
+        "Sigma": square(truth.Sigma, 1.0),
+        "groups": np.pad(truth.groups, (0, k), constant_values=-1),
+    }
     if isinstance(truth, BinaryTruth):
         changed["mu"] = np.pad(truth.mu, (0, k))
     elif truth.noise_cov is not None:
@@ -199,7 +273,8 @@ def _padded(truth, k: int):
 
 
 def _rescaled(truth, factors: np.ndarray):
-    """The truth in columns multiplied by `factors`: the same function of x, so weights are divided by them."""
+    """The truth in columns multiplied by `factors`: the same function of x, so weights are divided by them.
+    """
     both = np.outer(factors, factors)
     changed = {"w": truth.w / factors, "Sigma": truth.Sigma * both}
     if isinstance(truth, BinaryTruth):

@@ -10,7 +10,7 @@ from wdbench.datasets.records import Dataset, digest
 
 
 def load(entry) -> Dataset:
-    """Dataset of a registry entry of kind image; raises DatasetUnavailable, or UserError for a damaged archive."""
+    """Dataset of an entry of kind image; raises DatasetUnavailable, or UserError for a damaged archive."""
     return LOADERS[entry.id](entry)
 
 
@@ -20,7 +20,9 @@ def _dataset(entry, X, y) -> Dataset:
         raise ValueError(f"{entry.id}: shape {X.shape} is not the registered {entry.shape}")
     X.flags.writeable = y.flags.writeable = False
     features = tuple(f"pixel{j}" for j in range(X.shape[1]))
-    return Dataset(entry.id, entry.task, X, y, features, tuple(map(str, range(entry.n_classes))), None, digest(X, y))
+    return Dataset(
+        entry.id, entry.task, X, y, features, tuple(map(str, range(entry.n_classes))), None, digest(X, y)
+    )
 
 
 def _digits(entry) -> Dataset:

@@ -1,4 +1,4 @@
-"""Options of a data set's spec string: their types, their ranges, and which of them exclude or need each other."""
+"""Options of a spec string: their types, their ranges, and which of them exclude or need each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ SCALES = ("zscore", "raw", "minmax", "unit", "tfidf")
 
 @dataclass(frozen=True)
 class Option:
-    """One key of a spec string. kind is int, float or choice; low is inclusive unless open_low, high is inclusive."""
+    """One key of a spec string. kind: int, float or choice; low is inclusive unless open_low, high always."""
 
     kind: str
     help: str
@@ -73,7 +73,9 @@ def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Opt
         "noise_features": NOISE_FEATURES,
     }
     if "zscore" in scales:
-        found["scaler"] = choice("rows the scaler is fitted on; all leaks the test rows and is there to show it", "train", "all")
+        found["scaler"] = choice(
+            "rows the scaler is fitted on; all leaks the test rows and is there to show it", "train", "all"
+        )
         found["colscale"] = COLSCALE
     if task == "regression":
         found["y_shift"] = Option("float", "added to y, in units of the training sd", low=-1e9, high=1e9)
@@ -82,7 +84,9 @@ def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Opt
         found["label_noise"] = LABEL_NOISE
         found["noisy_test"] = NOISY_TEST
     if task == "binary":
-        found["minority"] = real("share to which the rarer class is thinned out in train and val", high=0.5, open_low=True)
+        found["minority"] = real(
+            "share to which the rarer class is thinned out in train and val", high=0.5, open_low=True
+        )
     if kind == "text":
         found["top"] = count("keep the k terms of the highest document frequency in train, dense")
         found["svd"] = count("project to k components of a truncated SVD fitted on train, dense")

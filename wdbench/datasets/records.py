@@ -1,10 +1,12 @@
-"""The two records of the data side: a Dataset as it was published, a Block as one replicate of an experiment sees it."""
+"""The two records of the data side: a Dataset as published, a Block as one replicate of it."""
 
 import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
+
+from wdbench.datasets.truth import BinaryTruth, Truth
 
 SPLITS = ("train", "val", "test")
 TASKS = ("regression", "binary", "multiclass")
@@ -14,10 +16,11 @@ TASKS = ("regression", "binary", "multiclass")
 class Dataset:
     """Raw data of one set, before any split or transform.
 
-    X is [n, d] float64 or CSR (for text: term counts over the whole vocabulary); y is [n], float64 for regression, otherwise
-    int64 classes 0..k-1, where for a binary task 1 is the rarer class. given_test holds the row numbers of a test part that
-    the publisher fixed, or None. X and y are None for a generator, whose draws belong to a replicate. sha256 covers the raw
-    values; for a generator those of replicate 0 at its default options.
+    X is [n, d] float64 or CSR (for text: term counts over the whole vocabulary); y is [n], float64 for
+    regression, otherwise int64 classes 0..k-1, where for a binary task 1 is the rarer class. given_test holds
+    the row numbers of a test part that the publisher fixed, or None. X and y are None for a generator, whose
+    draws belong to a replicate. sha256 covers the raw values; for a generator those of replicate 0 at its
+    default options.
     """
 
     name: str
@@ -34,9 +37,10 @@ class Dataset:
 class Block:
     """One replicate of one data set: what every arm of a study is trained and measured on.
 
-    X[split] is [n_split, d] float64 or CSR and y[split] is [n_split] (float64, or int64 classes) for split in SPLITS.
-    n_outputs is 1 for regression and binary tasks, the number of classes otherwise. truth is None for real data. descriptors
-    are the columns a results row takes from its block, NaN where a quantity does not apply. sha256 covers every array.
+    X[split] is [n_split, d] float64 or CSR and y[split] is [n_split] (float64, or int64 classes) for split in
+    SPLITS. n_outputs is 1 for regression and binary tasks, the number of classes otherwise. truth is None for
+    real data. descriptors are the columns a results row takes from its block, NaN where a quantity does not
+    apply. sha256 covers every array.
     """
 
     spec: str
@@ -45,7 +49,7 @@ class Block:
     y: dict[str, np.ndarray]
     task: str
     n_outputs: int
-    truth: object | None
+    truth: Truth | BinaryTruth | None
     descriptors: dict[str, float | int | str]
     sha256: str
     rows: dict[str, np.ndarray] = field(default_factory=dict)
@@ -56,7 +60,12 @@ def digest(*arrays) -> str:
     state = hashlib.sha256()
     for array in arrays:
         if sparse.issparse(array):
-            parts = [np.asarray(array.shape), array.data, array.indices.astype(np.int64), array.indptr.astype(np.int64)]
+            parts = [
+                np.asarray(array.shape),
+                array.data,
+                array.indices.astype(np.int64),
+                array.indptr.astype(np.int64),
+            ]
         elif isinstance(array, (list, tuple)):
             parts = [np.frombuffer("\x1f".join(array).encode("utf-8"), dtype=np.uint8)]
         else:
@@ -70,18 +79,31 @@ def digest(*arrays) -> str:
 
 
 def describe(task: str, X: dict, y: dict, n_classes: int, **known) -> dict[str, float | int | str]:
-    """Descriptor columns of a block; `known` overrides the NaN of what only the maker of the block can know."""
+    """Descriptor columns of a block; `known` overrides the NaN of what only the maker of the block can know.
+    """
     n, d = X["train"].shape
     nan = float("nan")
     counts = np.bincount(y["train"], minlength=n_classes) if task != "regression" else None
     nonzero = X["train"].nnz if sparse.issparse(X["train"]) else np.count_nonzero(X["train"])
     columns = {
-        "n_train": n, "n_val": X["val"].shape[0], "n_test": X["test"].shape[0], "n_features": d, "p_over_n": d / n,
+        "n_train": n,
+        "n_val": X["val"].shape[0],
+        "n_test": X["test"].shape[0],
+        "n_features": d,
+        "p_over_n": d / n,
         "density": nonzero / (n * d),
         "n_classes": nan if counts is None else n_classes,
         "minority_share": nan if counts is None else counts.min() / n,
-        "n_true": nan, "snr": nan, "rho": nan, "prior": nan, "per_class": nan, "noise_features": 0, "corrupt": 0.0,
-        "colscale": 0.0, "label_noise": nan if counts is None else 0.0, "y_shift": 0.0 if counts is None else nan,
+        "n_true": nan,
+        "snr": nan,
+        "rho": nan,
+        "prior": nan,
+        "per_class": nan,
+        "noise_features": 0,
+        "corrupt": 0.0,
+        "colscale": 0.0,
+        "label_noise": nan if counts is None else 0.0,
+        "y_shift": 0.0 if counts is None else nan,
         "scale": "raw",
     }
     unknown = set(known) - set(columns)

@@ -28,7 +28,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Check:
-    """Reference check of a loader. kind: published (a number in print), reproduced (in print and found here), own."""
+    """Reference check of a loader; kind: published, reproduced (published, to all its digits) or own."""
 
     metric: str
     value: tuple[float, ...]
@@ -38,13 +38,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Entry:
-    """One data set. shares: train, val[, test] of the rows that are split at random; unit: divisor of scale=unit."""
+    """One data set.
+
+    shares: train, val[, test] of the rows that are split at random. unit: divisor of scale=unit.
+    """
 
     id: str
     provider: str
     kind: str
     task: str
-    load: Callable[[], Dataset] | None
+    load: Callable[[], Dataset]
     options: Mapping[str, opt.Option]
     conflict: Callable[[Mapping], str | None]
     shape: tuple[int, ...] = ()
@@ -74,19 +77,37 @@ def _frozen() -> dict[str, Entry]:
     return {name: _real(name, archives, **fields) for name, fields in table["data"].items()}
 
 
-def _real(name: str, archives: Mapping[str, Archive], *, task: str, kind: str, scale: str, scales: list[str],
-          archive: str | None = None, check: dict | None = None, n_classes: int | None = None, **fields) -> Entry:
-    """Entry of a real data set from the fields of its table in registry.toml; a field that is not known raises TypeError."""
+def _real(
+    name: str,
+    archives: Mapping[str, Archive],
+    *,
+    task: str,
+    kind: str,
+    scale: str,
+    scales: list[str],
+    archive: str | None = None,
+    check: dict | None = None,
+    n_classes: int | None = None,
+    **fields,
+) -> Entry:
+    """Entry of a real data set from its table in registry.toml; an unknown field raises TypeError."""
     for listed in ("shape", "shares"):
         fields[listed] = tuple(fields[listed])
     return Entry(
-        id=name, task=task, kind=kind, scale=scale, load=lambda: _load_real(name),
+        id=name,
+        task=task,
+        kind=kind,
+        scale=scale,
+        load=lambda: _load_real(name),
         options=opt.of_real_data(task, kind, tuple(scales)),
         conflict=lambda chosen: opt.conflict(kind, scale, chosen),
         n_classes=n_classes or {"regression": 1, "binary": 2}[task],
         archive=archives[archive] if archive else None,
-        check=Check(check["metric"], tuple(check["value"]), check["tolerance"], check["kind"]) if check else None,
-        **fields)
+        check=Check(check["metric"], tuple(check["value"]), check["tolerance"], check["kind"])
+        if check
+        else None,
+        **fields,
+    )
 
 
 def _load_real(name: str) -> Dataset:
@@ -111,16 +132,32 @@ def entry(name: str, where: str | None = None) -> Entry:
     return found[name]
 
 
-def register(name: str, load: Callable[[], Dataset], *, task: str, kind: str = "tabular", n_classes: int | None = None,
-             split: str = "random", shares: tuple[float, ...] | None = None, scale: str = "zscore",
-             scales: tuple[str, ...] = ("zscore", "raw", "minmax"), unit: float = 1.0, licence: str = "not stated",
-             citation: str = "", data_sha256: str = "", overwrite: bool = False) -> Entry:
+def register(
+    name: str,
+    load: Callable[[], Dataset],
+    *,
+    task: str,
+    kind: str = "tabular",
+    n_classes: int | None = None,
+    split: str = "random",
+    shares: tuple[float, ...] | None = None,
+    scale: str = "zscore",
+    scales: tuple[str, ...] = ("zscore", "raw", "minmax"),
+    unit: float = 1.0,
+    licence: str = "not stated",
+    citation: str = "",
+    data_sha256: str = "",
+    overwrite: bool = False,
+) -> Entry:
     """Add a data set from outside this package; afterwards its name is valid in every spec string.
 
-    load() -> Dataset is called once a process, on first use; features, classes and sha256 may be left out. n_classes is needed for multiclass tasks. split is "random", with
-    three shares, or "given_test", with two and a Dataset whose given_test is set. Raises UserError for a name that is taken
-    (unless overwrite, and a plugin's) or not made of lower-case letters, digits and underscores, and for fields that do not fit together.
+    load() -> Dataset is called once a process, on first use; features, classes and sha256 may be left out.
+    n_classes is needed for multiclass tasks. split is "random", with three shares, or "given_test", with two
+    and a Dataset whose given_test is set. Raises UserError for a name that is taken (unless overwrite, and a
+    plugin's) or not made of lower-case letters, digits and underscores, and for fields that do not fit
+    together.
     """
+
     def wrong(fieldname: str, value, valid: str):
         return UserError(f"registered data set {name!r}: field {fieldname}: value {value!r}; valid: {valid}")
 
@@ -143,10 +180,22 @@ def register(name: str, load: Callable[[], Dataset], *, task: str, kind: str = "
     if scale not in scales or set(scales) - set(known):
         raise wrong("scale", scale, " ".join(known))
     made = Entry(
-        id=name, provider="plugin", kind=kind, task=task, load=load, options=opt.of_real_data(task, kind, tuple(scales)),
-        conflict=lambda chosen: opt.conflict(kind, scale, chosen), split=split, shares=tuple(shares), scale=scale, unit=unit,
-        n_classes={"regression": 1, "binary": 2}.get(task, n_classes), licence=licence, citation=citation,
-        data_sha256=data_sha256)
+        id=name,
+        provider="plugin",
+        kind=kind,
+        task=task,
+        load=load,
+        options=opt.of_real_data(task, kind, tuple(scales)),
+        conflict=lambda chosen: opt.conflict(kind, scale, chosen),
+        split=split,
+        shares=tuple(shares),
+        scale=scale,
+        unit=unit,
+        n_classes={"regression": 1, "binary": 2}.get(task, n_classes),
+        licence=licence,
+        citation=citation,
+        data_sha256=data_sha256,
+    )
     _plugins[name] = made
     _load_cached.cache_clear()
     return made
@@ -155,7 +204,8 @@ def register(name: str, load: Callable[[], Dataset], *, task: str, kind: str = "
 def load(name: str) -> Dataset:
     """Dataset of a real data set by id, cached per process.
 
-    Raises DatasetUnavailable where its archive was not fetched, and UserError where the values are not those registered.
+    Raises DatasetUnavailable where its archive was not fetched, and UserError where the values are not those
+    registered.
     """
     return _load_cached(entry(name).id)
 
@@ -167,14 +217,20 @@ def _load_cached(name: str) -> Dataset:
     if found.provider == "plugin":
         data = _completed(found, data)
     if found.data_sha256 and data.sha256 != found.data_sha256:
-        raise UserError(f"data set {name}: sha256 of the loaded values: {data.sha256}; valid: {found.data_sha256}")
+        raise UserError(
+            f"data set {name}: sha256 of the loaded values: {data.sha256}; valid: {found.data_sha256}"
+        )
     return data
 
 
 def _completed(found: Entry, data: Dataset) -> Dataset:
-    """What a plugin's loader returned, checked against its registration, with the fields it may leave out filled in."""
+    """What a plugin's loader returned, checked against its registration and completed."""
     y = np.asarray(data.y, dtype=np.float64 if found.task == "regression" else np.int64)
-    X = sparse.csr_matrix(data.X, dtype=np.float64) if sparse.issparse(data.X) else np.asarray(data.X, dtype=np.float64)
+    X = (
+        sparse.csr_matrix(data.X, dtype=np.float64)
+        if sparse.issparse(data.X)
+        else np.asarray(data.X, dtype=np.float64)
+    )
 
     def wrong(fieldname, value, valid):
         return UserError(f"data set {found.id}: loader returned field {fieldname}: {value}; valid: {valid}")
@@ -182,7 +238,9 @@ def _completed(found: Entry, data: Dataset) -> Dataset:
     if (data.name, data.task) != (found.id, found.task):
         raise wrong("name, task", f"{data.name}, {data.task}", f"{found.id}, {found.task}")
     if (found.split == "given_test") != (data.given_test is not None):
-        raise wrong("given_test", "absent" if data.given_test is None else "set", f"that of split {found.split}")
+        raise wrong(
+            "given_test", "absent" if data.given_test is None else "set", f"that of split {found.split}"
+        )
     if X.ndim != 2 or y.shape != (X.shape[0],):
         raise wrong("X, y", f"shapes {X.shape} and {y.shape}", "[n, d] and [n]")
     if not (np.isfinite(X.data if sparse.issparse(X) else X).all() and np.isfinite(y).all()):

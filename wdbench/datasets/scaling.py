@@ -6,8 +6,8 @@ import numpy as np
 def fit_apply(X: dict, scale: str, on_all: bool = False) -> dict:
     """Scale the columns of X[split] [n_split, d]; zscore: (x - mean) / sd with ddof=0, minmax: onto [0, 1].
 
-    Fitted on X["train"], or on all splits where on_all, which leaks the test rows. A column that is constant on the rows fitted
-    is only centred. Any other scale leaves X as it is.
+    Fitted on X["train"], or on all splits where on_all, which leaks the test rows. A column that is constant
+    on the rows fitted is only centred. Any other scale leaves X as it is.
     """
     if scale not in ("zscore", "minmax"):
         return X

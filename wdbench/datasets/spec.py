@@ -23,8 +23,8 @@ def base_name(spec: str) -> str:
 def parse(spec: str) -> Spec:
     """Read a spec string.
 
-    Raises UserError for a name, an option or a value that is not known, an option given twice, and options that exclude each
-    other; the sentence lists what would be valid.
+    Raises UserError for a name, an option or a value that is not known, an option given twice, and options
+    that exclude each other; the sentence lists what would be valid.
     """
     from wdbench.datasets import registry
 
@@ -34,16 +34,23 @@ def parse(spec: str) -> Spec:
     for item in tail.split(",") if colon else ():
         key, equals, value = (piece.strip() for piece in item.partition("="))
         if not equals or not key or not value:
-            raise UserError(f"data set {spec!r}: option {item.strip()!r}: not of the form key=value; valid: {_names(entry)}")
+            raise UserError(
+                f"data set {spec!r}: option {item.strip()!r}: not of the form key=value; "
+                f"valid: {_names(entry)}"
+            )
         if key not in entry.options:
-            raise UserError(f"data set {spec!r}: option {key}: not known for {entry.id}; valid: {_names(entry)}")
+            raise UserError(
+                f"data set {spec!r}: option {key}: not known for {entry.id}; valid: {_names(entry)}"
+            )
         if key in chosen:
             raise UserError(f"data set {spec!r}: option {key}: given twice; valid: once")
         option = entry.options[key]
         try:
             chosen[key] = option.read(value)
         except ValueError:
-            raise UserError(f"data set {spec!r}: option {key}: value {value!r}; valid: {option.valid}") from None
+            raise UserError(
+                f"data set {spec!r}: option {key}: value {value!r}; valid: {option.valid}"
+            ) from None
     problem = entry.conflict(chosen)
     if problem:
         raise UserError(f"data set {spec!r}: {problem}")
@@ -52,7 +59,9 @@ def parse(spec: str) -> Spec:
 
 
 def canonical(spec: str) -> str:
-    """Canonical form of a spec string: keys sorted, numbers in their shortest form; raises UserError like `parse`."""
+    """Canonical form of a spec string: keys sorted, numbers in their shortest form; raises UserError like
+    `parse`.
+    """
     return parse(spec).text
 
 

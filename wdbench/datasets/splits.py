@@ -4,7 +4,7 @@ import numpy as np
 
 
 def stratified(y: np.ndarray, shares: tuple[float, ...], rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """Split row numbers 0..n-1 by `shares` (sum 1) within every class of y; a class with one row goes to the first part."""
+    """Split row numbers by `shares` (sum 1) within every class of y; a single row goes to the first part."""
     parts: list[list[np.ndarray]] = [[] for _ in shares]
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))
@@ -20,11 +20,17 @@ def uniform(n: int, shares: tuple[float, ...], rng: np.random.Generator) -> tupl
     return tuple(np.sort(part) for part in np.split(rng.permutation(n), cuts))
 
 
-def rows(y: np.ndarray, task: str, given_test: np.ndarray | None, shares: tuple[float, ...],
-         rng: np.random.Generator) -> dict[str, np.ndarray]:
+def rows(
+    y: np.ndarray,
+    task: str,
+    given_test: np.ndarray | None,
+    shares: tuple[float, ...],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
     """Row numbers of train, val and test.
 
-    shares has two entries (train, val of the published training part) where given_test is set, otherwise three.
+    shares has two entries (train, val of the published training part) where given_test is set, otherwise
+    three.
     """
     pool = np.arange(len(y)) if given_test is None else np.setdiff1d(np.arange(len(y)), given_test)
     parts = uniform(len(pool), shares, rng) if task == "regression" else stratified(y[pool], shares, rng)
@@ -35,8 +41,8 @@ def rows(y: np.ndarray, task: str, given_test: np.ndarray | None, shares: tuple[
 def nested_order(y: np.ndarray, task: str, rng: np.random.Generator) -> np.ndarray:
     """Order of the rows of y such that the first m rows are a random subsample for every m.
 
-    For classes the order is stratified: a prefix holds every class in its share, up to rounding, and the first rows of a class
-    in any longer prefix are those of a shorter one.
+    For classes the order is stratified: a prefix holds every class in its share, up to rounding, and the
+    first rows of a class in any longer prefix are those of a shorter one.
     """
     order = rng.permutation(len(y))
     if task == "regression":

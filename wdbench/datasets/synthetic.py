@@ -1,7 +1,8 @@
 """Laws of generated regression data: what each generator's truth is. How it is drawn is in generators.py.
 
-Sources: d2l is the high-dimensional example of Zhang et al., Dive into Deep Learning, section 3.7; zou1..zou4 are examples 1-4 of
-Zou and Hastie (2005), Regularization and variable selection via the elastic net, JRSS B 67:301-320, section 5.
+Sources: d2l is the high-dimensional example of Zhang et al., Dive into Deep Learning, section 3.7; zou1..zou4
+are examples 1-4 of Zou and Hastie (2005), Regularization and variable selection via the elastic net, JRSS B
+67:301-320, section 5.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,11 @@ from wdbench.datasets.truth import Truth
 def _truth(design: Design, w: np.ndarray, sigma: float, b: float = 0.0, noise_cov: np.ndarray | None = None):
     w = np.asarray(w, float)
     return design, Truth(w, float(b), float(sigma), design.Sigma, np.flatnonzero(w), design.groups, noise_cov)
+
+
+def _signal(design: Design, w: np.ndarray) -> float:
+    """w' Sigma w, without BLAS, whose threads would change the last bit."""
+    return float((np.outer(w, w) * design.Sigma).sum())
 
 
 def _signs_on_random_support(p: int, s: int, rng: np.random.Generator) -> np.ndarray:
@@ -44,17 +50,19 @@ def sparse(o: Mapping, rng: np.random.Generator):
     """s weights of +-1 on a random support, AR(1) columns, sigma^2 = w' Sigma w / snr."""
     design = designs.ar1(o["p"], o["rho"])
     w = _signs_on_random_support(o["p"], o["s"], rng)
-    return _truth(design, w, np.sqrt(w @ design.Sigma @ w / o["snr"]))
+    return _truth(design, w, np.sqrt(_signal(design, w) / o["snr"]))
 
 
 def strong(o: Mapping, rng: np.random.Generator):
-    """s weights of +-sqrt(snr / s) among p isotropic columns, sigma = 1: the signal's variance is snr for every s."""
+    """s weights of +-sqrt(snr / s) among p isotropic columns, sigma = 1: the signal's variance is snr for
+    every s.
+    """
     w = _signs_on_random_support(o["p"], o["s"], rng) * np.sqrt(o["snr"] / o["s"])
     return _truth(designs.isotropic(o["p"]), w, 1.0)
 
 
 def grouped(o: Mapping, rng: np.random.Generator):
-    """Groups of 4 columns with correlation rho; equal weights on all columns, or on one random column of each group.
+    """Groups of 4 columns with correlation rho; equal weights on all, or on one random column a group.
 
     Weights are scaled to w' Sigma w = snr with sigma = 1, so that both truths have the same signal.
     """
@@ -66,7 +74,7 @@ def grouped(o: Mapping, rng: np.random.Generator):
         first = np.arange(0, p, 4)
         w = np.zeros(p)
         w[first + rng.integers(0, np.minimum(4, p - first))] = 1.0
-    return _truth(design, w * np.sqrt(o["snr"] / (w @ design.Sigma @ w)), 1.0)
+    return _truth(design, w * np.sqrt(o["snr"] / _signal(design, w)), 1.0)
 
 
 def shifted(o: Mapping, rng: np.random.Generator):
@@ -80,7 +88,8 @@ MEASURED_W = np.array([1.0, 0.0, 0.5])
 
 
 def measurement(o: Mapping, rng: np.random.Generator):
-    """x_1 is observed as x_1 + u, u ~ N(0, tau^2), in train and val; least squares tends to (Sigma + Sigma_u)^-1 Sigma w.
+    """x_1 is observed as x_1 + u, u ~ N(0, tau^2), in train and val; least squares tends to (Sigma +
+    Sigma_u)^-1 Sigma w.
 
     Risk is that on clean inputs, or with test=noisy on inputs that carry the same error.
     """

@@ -9,7 +9,7 @@ from wdbench.datasets.records import Dataset, digest
 
 
 def load(entry) -> Dataset:
-    """Dataset of a registry entry of kind tabular; raises DatasetUnavailable, or UserError for a damaged archive."""
+    """Dataset of an entry of kind tabular; raises DatasetUnavailable, or UserError for a damaged archive."""
     return LOADERS[entry.id](entry)
 
 
@@ -19,7 +19,9 @@ def _dataset(entry, X, y, features, classes=(), given_test=None) -> Dataset:
     if X.shape != entry.shape:
         raise ValueError(f"{entry.id}: shape {X.shape} is not the registered {entry.shape}")
     X.flags.writeable = y.flags.writeable = False
-    return Dataset(entry.id, entry.task, X, y, tuple(map(str, features)), tuple(classes), given_test, digest(X, y))
+    return Dataset(
+        entry.id, entry.task, X, y, tuple(map(str, features)), tuple(classes), given_test, digest(X, y)
+    )
 
 
 def _frame(entry, content: bytes):
@@ -74,7 +76,9 @@ def _caravan(entry) -> Dataset:
 
 def _khan(entry) -> Dataset:
     x_train, y_train, x_test, y_test = (
-        _frame(entry, fetch.members(entry)[f"ISLP/data/Khan_{part}.csv"]) for part in ("xtrain", "ytrain", "xtest", "ytest"))
+        _frame(entry, fetch.members(entry)[f"ISLP/data/Khan_{part}.csv"])
+        for part in ("xtrain", "ytrain", "xtest", "ytest")
+    )
     X = np.vstack([x_train, x_test])
     y = np.concatenate([y_train.iloc[:, 0], y_test.iloc[:, 0]]) - 1
     given_test = np.arange(len(x_train), len(X))
@@ -82,6 +86,10 @@ def _khan(entry) -> Dataset:
 
 
 LOADERS = {
-    "diabetes": _diabetes, "breast_cancer": _breast_cancer, "hitters": _hitters, "college": _college, "caravan": _caravan,
+    "diabetes": _diabetes,
+    "breast_cancer": _breast_cancer,
+    "hitters": _hitters,
+    "college": _college,
+    "caravan": _caravan,
     "khan": _khan,
 }

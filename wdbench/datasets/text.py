@@ -13,8 +13,8 @@ MIN_DF = 2
 def load(entry) -> Dataset:
     """Term counts of a registry entry of kind text, [documents, all terms] CSR, the published test part last.
 
-    Counting fits nothing: terms are chosen later, by their document frequency in train. Raises DatasetUnavailable, or
-    UserError for a damaged archive.
+    Counting fits nothing: terms are chosen later, by their document frequency in train. Raises
+    DatasetUnavailable, or UserError for a damaged archive.
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
@@ -27,25 +27,37 @@ def load(entry) -> Dataset:
     code = {label: k for k, label in enumerate(classes)}
     y = np.array([code[label] for label in labels], dtype=np.int64)
     if len(y) != entry.shape[0] or len(classes) != entry.n_classes:
-        raise ValueError(f"{entry.id}: {len(y)} documents of {len(classes)} classes are not what is registered")
+        raise ValueError(
+            f"{entry.id}: {len(y)} documents of {len(classes)} classes are not what is registered"
+        )
     given_test = np.arange(len(train), len(y))
-    return Dataset(entry.id, entry.task, counts, y, tuple(vectorizer.get_feature_names_out()), tuple(classes), given_test,
-                   digest(list(labels), list(documents)))
+    return Dataset(
+        entry.id,
+        entry.task,
+        counts,
+        y,
+        tuple(vectorizer.get_feature_names_out()),
+        tuple(classes),
+        given_test,
+        digest(list(labels), list(documents)),
+    )
 
 
 def _documents(content: bytes) -> list[tuple[str, str]]:
-    """(label, text) of every row of a .tab file, below its three header lines."""
+    """(label, text) of every row of a .tab file, without its three header lines and empty rows."""
     rows = content.decode("utf-8").split("\n")[3:]
-    return [tuple(row.split("\t", 1)) for row in rows if row]
+    return [tuple(row.split("\t", 1)) for row in rows if row.strip()]
 
 
-def features(counts: sparse.csr_matrix, train: np.ndarray, *, scale: str, top: int | None, svd: int | None, seed: int):
+def features(
+    counts: sparse.csr_matrix, train: np.ndarray, *, scale: str, top: int | None, svd: int | None, seed: int
+):
     """Features of all documents, fitted on the rows `train`: CSR, or a dense array where svd is given.
 
-    Terms in fewer than MIN_DF train documents are dropped, then all but the `top` of highest document frequency (ties in
-    alphabetical order). scale raw keeps counts, any other scale weighs by tf-idf with rows of unit norm (scikit-learn's
-    TfidfTransformer: idf = ln((1+n)/(1+df)) + 1). svd projects to that many right singular vectors of the train rows.
-    Raises UserError for an svd that the train rows cannot support.
+    Terms in fewer than MIN_DF train documents are dropped, then all but the `top` of highest document
+    frequency (ties in alphabetical order). scale raw keeps counts, any other scale weighs by tf-idf with rows
+    of unit norm (scikit-learn's TfidfTransformer: idf = ln((1+n)/(1+df)) + 1). svd projects to that many
+    right singular vectors of the train rows. Raises UserError for an svd that the train rows cannot support.
     """
     frequency = np.bincount(counts[train].indices, minlength=counts.shape[1])
     kept = np.flatnonzero(frequency >= MIN_DF)
@@ -58,10 +70,15 @@ def features(counts: sparse.csr_matrix, train: np.ndarray, *, scale: str, top: i
         X = TfidfTransformer().fit(X[train]).transform(X)
     if svd is not None:
         from sklearn.decomposition import TruncatedSVD
+        from threadpoolctl import threadpool_limits
 
         if svd >= min(len(train), X.shape[1]):
-            raise UserError(f"option svd: value {svd}; valid: below the {len(train)} train rows and {X.shape[1]} terms")
-        return TruncatedSVD(n_components=svd, random_state=seed).fit(X[train]).transform(X)
+            raise UserError(
+                f"option svd: value {svd}; valid: below the {len(train)} train rows and {X.shape[1]} terms"
+            )
+        # the number of BLAS threads would change the last bit
+        with threadpool_limits(limits=1):
+            return TruncatedSVD(n_components=svd, random_state=seed).fit(X[train]).transform(X)
     X = sparse.csr_matrix(X)
     X.sort_indices()
     return X

@@ -10,8 +10,9 @@ from scipy import special
 class Truth:
     """y = x'w + b + e with x ~ N(0, Sigma) and e ~ N(0, sigma^2).
 
-    w is [d], Sigma is [d, d], support holds the indices of the nonzero weights, groups [d] the group number of each feature
-    (-1 for none). noise_cov [d, d], if any, is the covariance of an error added to the inputs on which risk is measured.
+    w is [d], Sigma is [d, d], support holds the indices of the nonzero weights, groups [d] the group number
+    of each feature (-1 for none). noise_cov [d, d], if any, is the covariance of an error added to the inputs
+    on which risk is measured.
     """
 
     w: np.ndarray
@@ -30,12 +31,12 @@ class Truth:
     def risk(self, W: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Exact expected loss E[1/2 (y - x'W - b)^2] of C solutions, W [d, C], b [C] -> [C].
 
-        1/2 [(W-w)' Sigma (W-w) + W' noise_cov W + (b_hat-b)^2 + sigma^2], the cross terms vanishing because x has mean zero.
+        1/2 [(W-w)' Sigma (W-w) + W' noise_cov W + (b_hat-b)^2 + sigma^2], the cross terms vanishing because x
+        has mean zero.
         """
-        D = W - self.w[:, None]
-        squared = np.einsum("dc,dc->c", D, self.Sigma @ D) + (np.asarray(b) - self.b) ** 2 + self.sigma**2
+        squared = _quadratic(self.Sigma, W - self.w[:, None]) + (np.asarray(b) - self.b) ** 2 + self.sigma**2
         if self.noise_cov is not None:
-            squared = squared + np.einsum("dc,dc->c", W, self.noise_cov @ W)
+            squared = squared + _quadratic(self.noise_cov, W)
         return 0.5 * squared
 
 
@@ -43,8 +44,8 @@ class Truth:
 class BinaryTruth:
     """Two Gaussian classes, x | y=1 ~ N(mu, Sigma) and x | y=0 ~ N(-mu, Sigma), P(y=1) = prior.
 
-    The Bayes rule is linear, with logit x'w + b, w = 2 Sigma^-1 mu and b = log(prior / (1-prior)). label_noise is the
-    probability that a label of the measured law is flipped after the draw.
+    The Bayes rule is linear, with logit x'w + b, w = 2 Sigma^-1 mu and b = log(prior / (1-prior)).
+    label_noise is the probability that a label of the measured law is flipped after the draw.
     """
 
     w: np.ndarray
@@ -58,17 +59,17 @@ class BinaryTruth:
 
     @property
     def bayes_error(self) -> float:
-        """Error of the Bayes rule on clean labels; Phi(-Delta/2) for prior 1/2, with Delta^2 = 4 mu' Sigma^-1 mu."""
+        """Bayes error on clean labels: Phi(-Delta/2) for prior 1/2, Delta^2 = 4 mu' Sigma^-1 mu."""
         clean = BinaryTruth(self.w, self.b, self.mu, self.Sigma, self.prior, self.support, self.groups)
         return float(clean.error(self.w[:, None], np.array([self.b]))[0])
 
     def _logits(self, W, b):
         """Means of the logit in class 1 and class 0, and its sd, each [C]."""
-        shift, sd = self.mu @ W, np.sqrt(np.einsum("dc,dc->c", W, self.Sigma @ W))
+        shift, sd = (np.ascontiguousarray(W.T) * self.mu).sum(axis=1), np.sqrt(_quadratic(self.Sigma, W))
         return np.asarray(b) + shift, np.asarray(b) - shift, sd
 
     def error(self, W: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Exact probability of a wrong sign of the logit (a logit of 0 predicts class 0), W [d, C], b [C] -> [C]."""
+        """Exact error rate of C solutions, W [d, C], b [C] -> [C]; a logit of 0 predicts class 0."""
         positive, negative, sd = self._logits(W, b)
         with np.errstate(divide="ignore", invalid="ignore"):
             missed = np.where(sd > 0, special.ndtr(-positive / sd), positive <= 0)
@@ -79,7 +80,8 @@ class BinaryTruth:
     def risk(self, W: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Expected cross-entropy in nats of C solutions, W [d, C], b [C] -> [C].
 
-        The logit is Gaussian in each class, so this is an integral over one dimension, done by quadrature to about 1e-9.
+        The logit is Gaussian in each class, so this is an integral over one dimension, done by quadrature to
+        about 1e-9.
         """
         positive, negative, sd = self._logits(W, b)
         eta = self.label_noise
@@ -91,21 +93,31 @@ class BinaryTruth:
 def mean_softplus(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """E[log(1 + exp(u))] for u ~ N(mean, sd^2), elementwise on arrays [C].
 
-    Gauss-Hermite for sd < 1. For larger sd softplus is split into max(u, 0), whose mean is known, and log(1 + exp(-|u|)),
-    which is integrated by Gauss-Legendre over |u| < 40: Hermite nodes would step over a kink that is narrow beside sd.
+    Gauss-Hermite for sd < 1. For larger sd softplus is split into max(u, 0), whose mean is known, and log(1 +
+    exp(-|u|)), which is integrated by Gauss-Legendre over |u| < 40: Hermite nodes would step over a kink that
+    is narrow beside sd.
     """
     mean, sd = np.broadcast_arrays(np.asarray(mean, float), np.asarray(sd, float))
     z, weight = special.roots_hermitenorm(80)
-    small = np.logaddexp(0, mean[..., None] + np.minimum(sd, 1)[..., None] * z) @ weight / np.sqrt(2 * np.pi)
+    near = np.logaddexp(0, mean[..., None] + np.minimum(sd, 1)[..., None] * z)
+    small = (near * weight).sum(axis=-1) / np.sqrt(2 * np.pi)
 
     x, weight = special.roots_legendre(400)
     u, weight = 20 * (x + 1), 20 * weight
     safe = np.maximum(sd, 1)
     ratio = mean / safe
-    density = sum(_normal_density((sign * u - mean[..., None]) / safe[..., None]) for sign in (1, -1)) / safe[..., None]
+    density = (
+        sum(_normal_density((sign * u - mean[..., None]) / safe[..., None]) for sign in (1, -1))
+        / safe[..., None]
+    )
     hinge = mean * special.ndtr(ratio) + safe * _normal_density(ratio)
-    large = hinge + density @ (weight * np.log1p(np.exp(-u)))
+    large = hinge + (density * weight * np.log1p(np.exp(-u))).sum(axis=-1)
     return np.where(sd < 1, small, large)
+
+
+def _quadratic(M: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """w' M w of each column of W [d, C] -> [C], one by one: rounding must not depend on the others."""
+    return np.array([(w * (M @ w)).sum() for w in np.ascontiguousarray(W.T)])
 
 
 def _normal_density(z: np.ndarray) -> np.ndarray:

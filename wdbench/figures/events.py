@@ -4,41 +4,32 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from wdbench.figures import labels, panels, rows, style
-from wdbench.figures.registry import Tables, register, table
-from wdbench.figures.view import ClaimView
+from wdbench.config.claims import Claim
+from wdbench.figures import labels, panels, points, rows, style
+from wdbench.figures.registry import Tables, register
 
 
-def counts(claim: ClaimView, tables: Tables) -> DataFrame:
-    """Columns dataset, arm, events, n: from effects' paired 0/1 outcomes (treatment, control), else from the status of the arms' runs."""
-    effects = table(tables, "effects", ("claim_id", "dataset", "treatment", "control"))
-    mine = effects[effects["claim_id"] == claim.id]
-    if len(mine) and mine[["treatment", "control"]].isin([0, 1]).all(axis=None):
-        names = [*map(str, claim.arms), "treatment", "control"][:2] if len(claim.arms) == 2 else ["treatment", "control"]
-        found = []
-        for column, name in zip(("treatment", "control"), names, strict=True):
-            grouped = mine.groupby("dataset", sort=False)[column].agg(["sum", "count"]).reset_index()
-            found += [(r["dataset"], name, int(r["sum"]), int(r["count"])) for r in grouped.to_dict("records")]
-        return DataFrame(found, columns=["dataset", "arm", "events", "n"])
-    runs = table(tables, "runs", ("dataset", "replicate", "status"))
+def counts(claim: Claim, tables: Tables) -> DataFrame:
+    """dataset, arm, events, n of both arms, from the paired outcomes (0 or 1 a block) of effects."""
+    paired = points.pairs(claim, tables)
+    names = rows.arm_names(claim)
     found = []
-    for name, part in rows.arms(claim, runs).items():
-        blocks = part.assign(event=part["status"].eq("diverged")).groupby(["dataset", "replicate"])["event"].any()
-        for dataset, event in blocks.groupby(level=0):
-            found.append((dataset, name, int(event.sum()), int(event.size)))
+    for name in ("treatment", "control"):
+        for stratum, mine in paired.groupby("dataset", sort=False)[name]:
+            found.append((stratum, names.get(name, name), int((mine > 0.5).sum()), int(mine.size)))
     return DataFrame(found, columns=["dataset", "arm", "events", "n"])
 
 
 @register("events")
-def events(claim: ClaimView, tables: Tables, what: str = "diverged") -> Figure:
+def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
     """Share of blocks with the event, per data set and arm, 95 % Clopper–Pearson interval, events/n written beside.
 
-    Needs effects (claim_id, dataset, treatment, control as 0/1) or runs (dataset, replicate, status).
+    Needs effects (claim_id, dataset, block, treatment, control; the last two 0 or 1). `what` names the event in words.
     """
     found = counts(claim, tables)
     if found.empty:
-        return style.message_figure(f"{claim.id}: no run fits the arms of this claim")
-    order = rows.datasets_in_order(claim, tables, found["dataset"].unique())
+        return style.message_figure(f"{claim.id}: no block of this claim in effects.csv")
+    order = rows.in_order(claim, tables, found["dataset"].unique())
     arms = list(dict.fromkeys(found["arm"]))
     height = 0.42 + 0.55 + (0.17 * len(arms) + 0.16) * len(order)
     figure = style.new_figure(height)
@@ -49,17 +40,34 @@ def events(claim: ClaimView, tables: Tables, what: str = "diverged") -> Figure:
             if mine.empty:
                 continue
             hits, n = int(mine["events"].iloc[0]), int(mine["n"].iloc[0])
-            low, high = rows.clopper_pearson(hits, n)
+            low, high = points.clopper_pearson(hits, n)
             colour, _, marker = panels.arm_style(step)
             at = place + (step - (len(arms) - 1) / 2) * 0.7 / max(len(arms), 1)
             axes.plot([low, high], [at, at], color=colour, linewidth=1.6)
-            axes.plot([hits / n if n else np.nan], [at], marker=marker, color=colour, markersize=5.5, linestyle="")
-            axes.text(1.03, at, f"{hits} of {n}", transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
+            axes.plot(
+                [hits / n if n else np.nan], [at], marker=marker, color=colour, markersize=5.5, linestyle=""
+            )
+            axes.text(
+                1.03,
+                at,
+                f"{hits} of {n}",
+                transform=axes.get_yaxis_transform(),
+                va="center",
+                fontsize=8,
+                color=colour,
+            )
     axes.set_yticks(range(len(order)), [labels.dataset(d) for d in order])
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(False, axis="y")
-    axes.set_xlabel(f"share of blocks {what} (95 % Clopper–Pearson interval)")
-    figure.legend(handles=[panels.handle(panels.arm_style(s)[0], "-", panels.arm_style(s)[2], str(a).replace("_", " ")) for s, a in enumerate(arms)],
-                  loc="upper left", bbox_to_anchor=(0.27, 1.0), ncols=min(len(arms), 4))
+    axes.set_xlabel(f"share of blocks with {what or claim.event} (95 % Clopper–Pearson interval)")
+    figure.legend(
+        handles=[
+            panels.handle(panels.arm_style(s)[0], "-", panels.arm_style(s)[2], str(a).replace("_", " "))
+            for s, a in enumerate(arms)
+        ],
+        loc="upper left",
+        bbox_to_anchor=(0.27, 1.0),
+        ncols=min(len(arms), 4),
+    )
     return figure

@@ -4,14 +4,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from wdbench.figures import labels, panels, rows, style
+from wdbench.claims import selection
+from wdbench.config.claims import Claim
+from wdbench.figures import labels, panels, style
 from wdbench.figures.registry import Tables, register, table
-from wdbench.figures.view import ClaimView
 
 BF16_THRESHOLD = 2.0**-9  # below it, rounding to nearest gives every bf16 weight back unchanged (claim I15)
 SHOWN = (-0.25, 1.5)
-ORDER = (("fp64", "none"), ("fp32", "none"), ("bf16_compute", "none"), ("bf16_weights", "nearest_split"), ("bf16_weights", "nearest_once"),
-         ("bf16_weights", "stochastic"), ("bf16_weights", "kahan"))
+ORDER = (
+    ("fp64", "none"),
+    ("fp32", "none"),
+    ("bf16_compute", "none"),
+    ("bf16_weights", "nearest_split"),
+    ("bf16_weights", "nearest_once"),
+    ("bf16_weights", "stochastic"),
+    ("bf16_weights", "kahan"),
+)
 
 
 def points(runs: DataFrame, column: str) -> DataFrame:
@@ -20,43 +28,97 @@ def points(runs: DataFrame, column: str) -> DataFrame:
     usable = np.isfinite(decay) & (decay > 0) & np.isfinite(runs[column].astype(float))
     kept = runs[usable].assign(at=10 ** (np.round(4 * np.log10(decay[usable])) / 4))
     grouped = kept.groupby(["coupling", "precision", "rounding", "at"], sort=True, dropna=False)[column]
-    return grouped.quantile([0.25, 0.5, 0.75]).unstack().rename(columns={0.25: "low", 0.5: "middle", 0.75: "high"}).join(grouped.size().rename("n")).reset_index()
+    return (
+        grouped.quantile([0.25, 0.5, 0.75])
+        .unstack()
+        .rename(columns={0.25: "low", 0.5: "middle", 0.75: "high"})
+        .join(grouped.size().rename("n"))
+        .reset_index()
+    )
 
 
-@register("fidelity")
-def fidelity(claim: ClaimView, tables: Tables, metric: str = "fidelity") -> Figure:
-    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; bf16's threshold 2⁻⁹ marked.
-
-    Lines are medians over cells in a quarter of a decade of ηλ, bands their quartiles. Needs runs (lr, lambda, coupling, precision,
-    rounding, `metric` and the columns of the claim's arms, if it has any).
-    """
-    runs = table(tables, "runs", ("lr", "lambda", "coupling", "precision", "rounding", metric))
-    arms = rows.arms(claim, runs)
-    if arms:
-        runs = runs[np.logical_or.reduce([runs.index.isin(part.index) for part in arms.values()])]
+def draw(runs: DataFrame, metric: str) -> Figure:
+    """The figure of `fidelity` for these rows, whatever claim they serve."""
     found = points(runs, metric)
-    couplings = [c for c in ("coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient") if c in set(found["coupling"])]
+    couplings = [
+        c
+        for c in ("coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient")
+        if c in set(found["coupling"])
+    ]
     if not couplings:
-        return style.message_figure(f"{claim.id}: no cell has both a learning rate and a measured fidelity")
+        return style.message_figure(f"no cell has both a learning rate and a measured fidelity")
     figure = style.new_figure(panels.height(len(couplings)) + 0.75 + 0.4 * (len(couplings) > 2))
     axes = panels.grid(figure, len(couplings), top_in=0.75)
-    low, high = (SHOWN if metric.startswith("fidelity") else (0.0, 1.0))
+    low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
         for place, (precision, rounding) in enumerate(ORDER):
-            line = found[(found["coupling"] == coupling) & (found["precision"] == precision) & (found["rounding"].fillna("none") == rounding)]
+            line = found[
+                (found["coupling"] == coupling)
+                & (found["precision"] == precision)
+                & (found["rounding"].fillna("none") == rounding)
+            ]
             if line.empty:
                 continue
             colour, dash, marker = panels.arm_style(place)
-            axis.plot(line["at"], line["middle"].clip(low, high), color=colour, linestyle=dash, marker=marker, markersize=3.5, clip_on=False)
-            axis.fill_between(line["at"].to_numpy(float), line["low"].clip(low, high).to_numpy(float), line["high"].clip(low, high).to_numpy(float), color=colour, alpha=0.15, linewidth=0)
+            axis.plot(
+                line["at"],
+                line["middle"].clip(low, high),
+                color=colour,
+                linestyle=dash,
+                marker=marker,
+                markersize=3.5,
+                clip_on=False,
+            )
+            axis.fill_between(
+                line["at"].to_numpy(float),
+                line["low"].clip(low, high).to_numpy(float),
+                line["high"].clip(low, high).to_numpy(float),
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
         panels.log_x(axis)
         axis.axvline(BF16_THRESHOLD, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
         axis.text(BF16_THRESHOLD, high, " 2⁻⁹", fontsize=8, va="top", ha="left")
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-        panels.title(axis, f"{coupling.replace('_', ' ')} (n = {int(found.loc[found['coupling'] == coupling, 'n'].sum()):,} cells)".replace(",", " "))
-    shown = [pair for pair in ORDER if ((found["precision"] == pair[0]) & (found["rounding"].fillna("none") == pair[1])).any()]
-    figure.legend(handles=[panels.handle(*panels.arm_style(ORDER.index(pair)), labels.arithmetic(*pair)) for pair in shown], loc="upper left",
-                  bbox_to_anchor=(panels.LEFT_IN / 7 - 0.012, 1.0), ncols=2, handlelength=2.6, columnspacing=1.2)
-    panels.y_label(figure, axes, labels.axis(metric).replace(" ÷ ", "\n÷ ") if metric.startswith("fidelity") else labels.axis(metric))
-    panels.x_label(figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles.")
+        panels.title(
+            axis,
+            f"{coupling.replace('_', ' ')} (n = {int(found.loc[found['coupling'] == coupling, 'n'].sum()):,} cells)".replace(
+                ",", " "
+            ),
+        )
+    shown = [
+        pair
+        for pair in ORDER
+        if ((found["precision"] == pair[0]) & (found["rounding"].fillna("none") == pair[1])).any()
+    ]
+    figure.legend(
+        handles=[
+            panels.handle(*panels.arm_style(ORDER.index(pair)), labels.arithmetic(*pair)) for pair in shown
+        ],
+        loc="upper left",
+        bbox_to_anchor=(panels.LEFT_IN / 7 - 0.012, 1.0),
+        ncols=2,
+        handlelength=2.6,
+        columnspacing=1.2,
+    )
+    panels.y_label(
+        figure,
+        axes,
+        labels.axis(metric).replace(" ÷ ", "\n÷ ") if metric.startswith("fidelity") else labels.axis(metric),
+    )
+    panels.x_label(
+        figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."
+    )
     return figure
+
+
+@register("fidelity")
+def fidelity(claim: Claim, tables: Tables, metric: str = "fidelity") -> Figure:
+    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; bf16's threshold 2⁻⁹ marked.
+
+    Lines are medians over cells in a quarter of a decade of ηλ, bands their quartiles. Needs runs (lr, lambda, coupling, precision,
+    rounding, `metric`, study, the columns of the claim's `where`).
+    """
+    runs = table(tables, "runs", ("lr", "lambda", "coupling", "precision", "rounding", metric))
+    return draw(selection.claim_rows(claim, runs), metric)

@@ -1,28 +1,35 @@
 """Forest: estimate and interval of each data set, the margin, and the overall verdict in the last row."""
 
+import textwrap
+
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from pandas import DataFrame
 
+from wdbench.config.claims import Claim
 from wdbench.figures import labels, style, words
 from wdbench.figures.registry import Tables, register, table
-from wdbench.figures.view import ClaimView
 
 ROW_IN, ABOVE_IN, BELOW_IN = 0.27, 0.36, 0.52
 LEFT, RIGHT = 0.245, 0.60  # of the width: data set names to the left, numbers and verdicts to the right
 COLUMNS = ("claim_id", "dataset", "estimate", "ci_low", "ci_high", "margin", "n", "verdict")
 
 
-def rows_of(claim: ClaimView, tables: Tables) -> DataFrame:
+def rows_of(claim: Claim, tables: Tables) -> DataFrame:
     """The claim's rows of verdicts, data sets in table order and `all` last."""
     verdicts = table(tables, "verdicts", COLUMNS)
     rows = verdicts[verdicts["claim_id"] == claim.id]
     overall = rows["dataset"].eq("all")
-    import pandas as pd
-
     return pd.concat([rows[~overall], rows[overall]], ignore_index=True)
+
+
+def effects_of(claim: Claim, tables: Tables) -> DataFrame:
+    """The claim's rows of effects: dataset, effect, one a block."""
+    effects = table(tables, "effects", ("claim_id", "dataset", "effect"))
+    return effects[effects["claim_id"] == claim.id]
 
 
 def height(n_rows: int) -> float:
@@ -33,7 +40,14 @@ def height(n_rows: int) -> float:
 def axes_in(figure: Figure, n_rows: int, top_in: float = 0.0) -> Axes:
     """Axes of a forest whose upper edge lies `top_in` inches below the figure's."""
     total = figure.get_figheight()
-    return figure.add_axes((LEFT, (total - top_in - ABOVE_IN - ROW_IN * max(n_rows, 1)) / total, RIGHT - LEFT, ROW_IN * max(n_rows, 1) / total))
+    return figure.add_axes(
+        (
+            LEFT,
+            (total - top_in - ABOVE_IN - ROW_IN * max(n_rows, 1)) / total,
+            RIGHT - LEFT,
+            ROW_IN * max(n_rows, 1) / total,
+        )
+    )
 
 
 def _limits(rows: DataFrame) -> tuple[float, float]:
@@ -51,13 +65,13 @@ def _limits(rows: DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def draw_on(axes: Axes, claim: ClaimView, rows: DataFrame, effects: DataFrame) -> None:
+def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> None:
     """Draw `rows` (from `rows_of`) on `axes`, one dot a block of `effects` (columns dataset, effect) behind each interval."""
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.set_yticks(range(len(rows)), [labels.dataset(d) for d in rows["dataset"]])
     axes.tick_params(axis="y", length=0)
-    scale = 100.0 if words.is_percent(claim.effect) else 1.0
+    scale = 100.0 if words.is_percent(claim) else 1.0
     low, high = _limits(rows)
     blocks = dict(tuple(effects.groupby("dataset", sort=False)["effect"])) if len(effects) else {}
     if np.nanmax(np.abs(rows["estimate"].to_numpy(float)), initial=0) > 50 * _typical(rows):
@@ -72,12 +86,10 @@ def draw_on(axes: Axes, claim: ClaimView, rows: DataFrame, effects: DataFrame) -
     for offset, word in ((1.02, "n"), (1.12, "estimate [interval]"), (1.62, "verdict")):
         axes.text(offset, -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
     shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
-    axes.set_xlabel(_wrapped(words.effect_name(claim.effect, claim.metric)) + f"\n> 0 agrees with the claim.{shaded}", fontsize=8)
+    axes.set_xlabel(_wrapped(words.effect_name(claim)) + f"\n{words.reading(claim)}{shaded}", fontsize=8)
 
 
 def _wrapped(text: str, width: int = 62) -> str:
-    import textwrap
-
     return "\n".join(textwrap.wrap(text, width))
 
 
@@ -93,21 +105,57 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
     margin = row["margin"]
     if not words.missing(margin):
         start = -abs(margin)
-        axes.add_patch(Rectangle((scale * start, place - 0.5), 2 * scale * abs(margin), 1, color="#efefef", linewidth=0, zorder=0))
+        axes.add_patch(
+            Rectangle(
+                (scale * start, place - 0.5),
+                2 * scale * abs(margin),
+                1,
+                color="#efefef",
+                linewidth=0,
+                zorder=0,
+            )
+        )
     if block_effects is not None:
         dots = np.clip(np.sort(block_effects.dropna().to_numpy(float)), *limits)
         heights = place + 0.16 + 0.2 * (np.arange(dots.size) % 5) / 5
-        axes.plot(scale * dots, heights, linestyle="", marker=".", markersize=2.4, color=colour, alpha=0.35, zorder=2, markeredgewidth=0)
+        axes.plot(
+            scale * dots,
+            heights,
+            linestyle="",
+            marker=".",
+            markersize=2.4,
+            color=colour,
+            alpha=0.35,
+            zorder=2,
+            markeredgewidth=0,
+        )
     size = 7 if row["dataset"] == "all" else 5.5
     if not words.missing(row["estimate"]):
         _interval(axes, place, row["ci_low"], row["ci_high"], scale, limits, colour)
-        axes.plot([scale * row["estimate"]], [place], marker=marker, markersize=size, color=colour, zorder=4,
-                  markerfacecolor=colour if filled else "white", markeredgewidth=1.2, linestyle="")
+        axes.plot(
+            [scale * row["estimate"]],
+            [place],
+            marker=marker,
+            markersize=size,
+            color=colour,
+            zorder=4,
+            markerfacecolor=colour if filled else "white",
+            markeredgewidth=1.2,
+            linestyle="",
+        )
     transform = axes.get_yaxis_transform()
     axes.text(1.02, place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
-    axes.text(1.12, place, words.estimate(row, claim.effect), transform=transform, va="center", fontsize=8)
-    axes.text(1.62, place, f"{labels.VERDICT_SYMBOLS.get(row['verdict'], '')} {labels.VERDICTS.get(row['verdict'], row['verdict'])}",
-              transform=transform, va="center", fontsize=8, color=colour if filled else style.GREY, fontweight="bold" if row["dataset"] == "all" else "normal")
+    axes.text(1.12, place, words.estimate(row, claim), transform=transform, va="center", fontsize=8)
+    axes.text(
+        1.62,
+        place,
+        f"{labels.VERDICT_SYMBOLS.get(row['verdict'], '')} {labels.VERDICTS.get(row['verdict'], row['verdict'])}",
+        transform=transform,
+        va="center",
+        fontsize=8,
+        color=colour if filled else style.GREY,
+        fontweight="bold" if row["dataset"] == "all" else "normal",
+    )
 
 
 def _interval(axes, place, low, high, scale, limits, colour) -> None:
@@ -115,15 +163,26 @@ def _interval(axes, place, low, high, scale, limits, colour) -> None:
         return
     low = limits[0] if words.missing(low) else float(low)
     high = limits[1] if words.missing(high) else float(high)
-    axes.plot([scale * max(low, limits[0]), scale * min(high, limits[1])], [place, place], color=colour, linewidth=1.6, zorder=3, solid_capstyle="butt")
+    axes.plot(
+        [scale * max(low, limits[0]), scale * min(high, limits[1])],
+        [place, place],
+        color=colour,
+        linewidth=1.6,
+        zorder=3,
+        solid_capstyle="butt",
+    )
     if low < limits[0]:
-        axes.plot([scale * limits[0]], [place], marker="<", color=colour, markersize=5, clip_on=False, zorder=3)
+        axes.plot(
+            [scale * limits[0]], [place], marker="<", color=colour, markersize=5, clip_on=False, zorder=3
+        )
     if high > limits[1]:
-        axes.plot([scale * limits[1]], [place], marker=">", color=colour, markersize=5, clip_on=False, zorder=3)
+        axes.plot(
+            [scale * limits[1]], [place], marker=">", color=colour, markersize=5, clip_on=False, zorder=3
+        )
 
 
 @register("forest")
-def forest(claim: ClaimView, tables: Tables) -> Figure:
+def forest(claim: Claim, tables: Tables) -> Figure:
     """Estimate, interval and n of each data set, margin shaded, overall last; marker shape and colour give the verdict.
 
     Needs verdicts (claim_id, dataset, estimate, ci_low, ci_high, margin, n, verdict); effects (claim_id, dataset, effect) adds the blocks.
@@ -131,7 +190,6 @@ def forest(claim: ClaimView, tables: Tables) -> Figure:
     rows = rows_of(claim, tables)
     if rows.empty:
         return style.message_figure(f"{claim.id}: no verdict in verdicts.csv")
-    effects = table(tables, "effects", ("claim_id", "dataset", "effect"))
     figure = style.new_figure(height(len(rows)))
-    draw_on(axes_in(figure, len(rows)), claim, rows, effects[effects["claim_id"] == claim.id])
+    draw_on(axes_in(figure, len(rows)), claim, rows, effects_of(claim, tables))
     return figure

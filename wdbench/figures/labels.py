@@ -1,7 +1,9 @@
 """What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib here."""
 
+import re
 from dataclasses import dataclass
 
+from wdbench import filters
 from wdbench.errors import UserError
 
 
@@ -102,7 +104,12 @@ DATASETS = {
     "all": "all data sets",
 }
 
-PRECISIONS = {"fp64": "fp64", "fp32": "fp32", "bf16_compute": "bf16 compute, fp32 weights", "bf16_weights": "bf16 weights"}
+PRECISIONS = {
+    "fp64": "fp64",
+    "fp32": "fp32",
+    "bf16_compute": "bf16 compute, fp32 weights",
+    "bf16_weights": "bf16 weights",
+}
 ROUNDINGS = {
     "none": "",
     "nearest_split": "nearest, decay and step rounded apart",
@@ -131,6 +138,7 @@ VERDICT_SYMBOLS = {
     "fails": "✗",
 }
 FAMILIES = {
+    "identities": "Identities and theorems",
     "I": "Identities and theorems",
     "A": "Overfitting and norms",
     "B": "L2 against L1",
@@ -142,15 +150,44 @@ FAMILIES = {
 
 
 def of(column: str) -> Label:
-    """Label of a column. Raises UserError for a column that has none, so that no axis is ever drawn without a unit."""
-    if column not in LABELS:
-        raise UserError(f"figures: column {column!r} has no label; add it to wdbench.figures.labels with `register`")
-    return LABELS[column]
+    """Label of a column or of arithmetic over columns (their labels put in, the unit of the first).
+
+    Raises UserError for a column that has none, so that no axis is ever drawn without a unit.
+    """
+    if column in LABELS:
+        return LABELS[column]
+    columns = filters.parse_expression(column, "figure").columns
+    for name in columns:
+        if name not in LABELS:
+            raise UserError(
+                f"figures: column {name!r} has no label; add it with wdbench.figures.labels.register"
+            )
+    if not columns:
+        return Label(column)
+    text = re.sub(
+        r"[A-Za-z_][A-Za-z_0-9]*",
+        lambda word: LABELS[word[0]].text if word[0] in columns else word[0],
+        column,
+    )
+    first = LABELS[columns[0]]
+    same = all(
+        (LABELS[name].unit, LABELS[name].regression_unit) == (first.unit, first.regression_unit)
+        for name in columns
+    )
+    scaled = any(sign in column for sign in "*/(")
+    return Label(
+        text.replace(" - ", " − "), *((first.unit, first.regression_unit) if same and not scaled else ())
+    )
 
 
 def register(column: str, label: Label) -> None:
     """Give a plugin's column its label and unit."""
     LABELS[column] = label
+
+
+def is_share(column: str) -> bool:
+    """Whether a column lies between 0 and 1; False for arithmetic over columns."""
+    return column in LABELS and LABELS[column].share
 
 
 def axis(column: str, task: str | None = None) -> str:

@@ -31,20 +31,37 @@ def grid(figure: Figure, n_panels: int, top_in: float = 0.0) -> list[Axes]:
         line, column = divmod(place, columns)
         left = LEFT_IN + column * (panel + GAP_X_IN)
         top = top_in + HEAD_IN + line * (PANEL_IN + GAP_Y_IN)
-        made.append(figure.add_axes((left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total)))
+        made.append(
+            figure.add_axes((left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total))
+        )
     return made
 
 
 def legend(figure: Figure, handles: list[Line2D], top_in: float = 0.0) -> None:
     """One legend in the head of a block of panels."""
     total = figure.get_figheight()
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(LEFT_IN / figure.get_figwidth() - 0.012, (total - top_in) / total),
-                  ncols=min(len(handles), 4), handlelength=2.4, columnspacing=1.4, borderaxespad=0.1, fontsize=8)
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(LEFT_IN / figure.get_figwidth() - 0.012, (total - top_in) / total),
+        ncols=min(len(handles), 4),
+        handlelength=2.4,
+        columnspacing=1.4,
+        borderaxespad=0.1,
+        fontsize=8,
+    )
 
 
 def x_label(figure: Figure, text: str, bottom_in: float = 0.14) -> None:
     """One x label below the last line of panels."""
-    figure.text(LEFT_IN / figure.get_figwidth(), bottom_in / figure.get_figheight(), text, fontsize=8.5, va="center", ha="left")
+    figure.text(
+        LEFT_IN / figure.get_figwidth(),
+        bottom_in / figure.get_figheight(),
+        text,
+        fontsize=8.5,
+        va="center",
+        ha="left",
+    )
 
 
 def y_label(figure: Figure, axes: list[Axes], text: str) -> None:
@@ -54,7 +71,16 @@ def y_label(figure: Figure, axes: list[Axes], text: str) -> None:
     # a long label on a single low panel would run over the figure's edge
     room_in = figure.get_figheight() - 0.2
     size = 8.5 if len(text) * 0.062 < room_in else 8
-    figure.text(0.012, middle, _two_lines(text, room_in), rotation=90, fontsize=size, va="center", ha="left", linespacing=1.1)
+    figure.text(
+        0.012,
+        middle,
+        _two_lines(text, room_in),
+        rotation=90,
+        fontsize=size,
+        va="center",
+        ha="left",
+        linespacing=1.1,
+    )
 
 
 def _two_lines(text: str, room_in: float) -> str:
@@ -79,14 +105,21 @@ def scale_y(axes: Axes, values: np.ndarray, share: bool = False) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
         return
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.ticklabel_format(axis="y", useOffset=False, style="plain" if not values.size or np.abs(values).max() < 1e4 else "sci", scilimits=(-3, 4))
+    axes.ticklabel_format(
+        axis="y",
+        useOffset=False,
+        style="plain" if not values.size or np.abs(values).max() < 1e4 else "sci",
+        scilimits=(-3, 4),
+    )
 
 
 def title(axes: Axes, text: str) -> None:
     """Left-aligned panel title; a long one shrinks no lower than 8 pt and is then broken."""
     import textwrap
 
-    axes.set_title("\n".join(textwrap.wrap(text, 30)[:2]), loc="left", fontsize=8.5 if len(text) <= 26 else 8, pad=3)
+    axes.set_title(
+        "\n".join(textwrap.wrap(text, 30)[:2]), loc="left", fontsize=8.5 if len(text) <= 26 else 8, pad=3
+    )
 
 
 def handle(colour: str, line, marker: str, text: str, **more) -> Line2D:

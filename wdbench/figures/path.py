@@ -1,118 +1,177 @@
-"""Path: the metric against λ for each arm, one panel a data set, and both: path with forest."""
+"""Path: the metric against λ for each arm, one panel a stratum, alone or below a forest."""
+
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from wdbench.config.claims import Claim
 from wdbench.figures import forest, labels, panels, rows, style
 from wdbench.figures.registry import Tables, register, table
-from wdbench.figures.view import ClaimView
-
-NEEDS = ("dataset", "replicate", "val_loss")
 
 
-def _curves(claim: ClaimView, tables: Tables, metric: str, x: str) -> tuple[dict[str, DataFrame], DataFrame]:
-    runs = table(tables, "runs", (*NEEDS, metric, x))
-    arms = rows.arms(claim, runs)
-    return {name: rows.curve(part, x, metric) for name, part in arms.items() if len(part)}, runs
+@dataclass(frozen=True)
+class Paths:
+    """What the panels show: curves (see `rows.curve`), chosen x, order of strata, and the axes' names."""
+
+    curves: DataFrame
+    chosen: DataFrame
+    strata: list[str]
+    metric: str
+    x: str
+    task: str | None
 
 
-def draw_on(figure: Figure, claim: ClaimView, tables: Tables, metric: str, x: str, top_in: float = 0.0) -> int:
-    """Panels of the claim's paths in `figure` from `top_in` inches down; returns how many data sets were drawn."""
-    curves, runs = _curves(claim, tables, metric, x)
-    found = pd.concat([c["dataset"] for c in curves.values()]).unique() if curves else []
-    datasets = rows.datasets_in_order(claim, tables, found)
-    axes = panels.grid(figure, len(datasets), top_in)
-    selected = rows.chosen_lambda(claim, table(tables, "selected", ("claim_id", "dataset", "arm", "replicate", "metric")), runs, x)
-    lost = False
-    for axis, dataset in zip(axes, datasets, strict=True):
-        values = []
-        for place, (name, points) in enumerate(curves.items()):
-            mine = points[points["dataset"] == dataset]
-            chosen = selected[(selected["dataset"] == dataset) & (selected["arm"] == name)]
-            values.append(_arm(axis, mine, chosen, panels.arm_style(place)))
-            lost |= bool((mine["n_lost"] > 0).any())
-        _finish(axis, dataset, np.concatenate(values) if values else np.array([]), labels.of(metric).share)
-    names = [panels.handle(*panels.arm_style(place), claim_arm(name)) for place, name in enumerate(curves)]
-    names.append(panels.handle(style.INK, "", "v", "λ chosen on validation (each replicate)", markersize=4))
-    if lost:
-        names.append(panels.handle(style.VERMILION, "", "x", "λ at which a replicate diverged"))
-    panels.legend(figure, names, top_in)
-    if axes:
-        task = rows.task_of(runs[runs["dataset"].isin(datasets)])
-        n = max((int(c["n"].max()) for c in curves.values() if len(c)), default=0)
-        panels.y_label(figure, axes, labels.axis(metric, task))
-        panels.x_label(figure, f"{labels.axis(x)}, log scale. Lines: mean of n = {n} replicates, 95 % t band.")
-    return len(datasets)
+def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str) -> Paths:
+    """Curves of a claim's arms along x; a claim on several metrics shows the first unless `metric` asks for another."""
+    metric = metric or (claim.metric[0] if claim.metric else "test_loss")
+    runs = table(tables, "runs", ("cell_id", "study", *claim.block))
+    long = rows.measured(claim, runs, x, metric)
+    curves = rows.curve(long)
+    chosen = rows.chosen_x(claim, table(tables, "selected", ("claim_id", "cell_id")), long)
+    return Paths(
+        curves,
+        chosen,
+        rows.in_order(claim, tables, curves["stratum"].unique()),
+        metric,
+        x,
+        rows.task_of(long),
+    )
 
 
-def claim_arm(name: str) -> str:
-    return str(name).replace("_", " ")
+def _looks(claim: Claim) -> dict[tuple[str, str], tuple]:
+    """(arm label, condition) -> colour, line, marker, text: colour by arm; in an interaction the line tells the conditions apart."""
+    looks = {}
+    for place, label in enumerate(rows.arm_names(claim).values()):
+        colour, line, marker = panels.arm_style(place)
+        if not claim.conditions:
+            looks[label, ""] = (colour, line, marker, label)
+            continue
+        for condition, (dash, mark) in zip(claim.conditions, (("-", "o"), (":", "^")), strict=True):
+            looks[label, condition] = (colour, dash, mark, f"{label}, where {claim.conditions[condition]}")
+    return looks
+
+
+def draw_on(figure: Figure, claim: Claim, paths: Paths, top_in: float = 0.0) -> None:
+    """Panels of `paths` in `figure`, from `top_in` inches down."""
+    axes = panels.grid(figure, len(paths.strata), top_in)
+    looks = _looks(claim)
+    present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
+    share = labels.is_share(paths.metric)
+    for axis, stratum in zip(axes, paths.strata, strict=True):
+        held = [np.array([])]
+        for (arm, condition), look in looks.items():
+            if (arm, condition) not in present:
+                continue
+            points = _of(paths.curves, stratum, arm, condition)
+            held.append(_arm(axis, points, _of(paths.chosen, stratum, arm, condition), look[:3]))
+        panels.title(axis, labels.dataset(stratum))
+        panels.log_x(axis)
+        panels.scale_y(axis, np.concatenate(held), share)
+    handles = [panels.handle(*look) for key, look in looks.items() if key in present]
+    if len(paths.chosen):
+        handles.append(panels.handle(style.INK, "", "v", "chosen on validation"))
+    if (paths.curves["n_lost"] > 0).any():
+        handles.append(panels.handle(style.VERMILION, "", "x", "a replicate diverged"))
+    panels.legend(figure, handles, top_in)
+    panels.y_label(figure, axes, labels.axis(paths.metric, paths.task))
+    n = int(paths.curves["n"].max())
+    panels.x_label(figure, f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band.")
+
+
+def _of(frame: DataFrame, stratum: str, arm: str, condition: str) -> DataFrame:
+    return frame[(frame["stratum"] == stratum) & (frame["arm"] == arm) & (frame["condition"] == condition)]
 
 
 def _arm(axis, points: DataFrame, chosen: DataFrame, look) -> np.ndarray:
     """One arm in one panel; returns the values that the y axis must hold."""
     colour, line, marker = look
     points = points.sort_values("x")
-    flat = points[~(points["x"] > 0)]
-    slope = points[points["x"] > 0]
-    for row in flat.itertuples():  # λ = 0 has no place on a log axis: a level line
+    along = points[points["x"] > 0]
+    for row in points[~(points["x"] > 0)].itertuples():  # λ = 0 has no place on a log axis: a level line
         axis.axhline(row.mean, color=colour, linestyle=line, linewidth=1.2)
         if np.isfinite(row.low):
             axis.axhspan(row.low, row.high, color=colour, alpha=0.12, linewidth=0)
-    if len(slope):
-        x = slope["x"].to_numpy(float)
-        axis.plot(x, slope["mean"], color=colour, linestyle=line, marker=marker, markersize=3)
-        axis.fill_between(x, slope["low"].to_numpy(float), slope["high"].to_numpy(float), color=colour, alpha=0.18, linewidth=0)
-        lost = slope[slope["n_lost"] > 0]
-        axis.plot(lost["x"], np.full(len(lost), 0.96), linestyle="", marker="x", color=style.VERMILION, markersize=4, clip_on=False,
-                  transform=axis.get_xaxis_transform())
-    x_chosen = rows.finite(chosen["x"])
-    x_chosen = x_chosen[x_chosen > 0]
-    if x_chosen.size:
-        places, counts = np.unique(x_chosen, return_counts=True)
-        axis.scatter(places, np.full(places.size, 0.05), s=8 + 22 * counts / counts.max(), marker="v", color=colour, clip_on=False,
-                     transform=axis.get_xaxis_transform(), zorder=5, linewidths=0.4, edgecolors="white")
-    return points[["mean", "low", "high"]].to_numpy(float).ravel()
+    if len(along):
+        x = along["x"].to_numpy(float)
+        axis.plot(x, along["mean"], color=colour, linestyle=line, marker=marker, markersize=3)
+        axis.fill_between(
+            x,
+            along["low"].to_numpy(float),
+            along["high"].to_numpy(float),
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+        )
+        lost = along[along["n_lost"] > 0]
+        axis.plot(
+            lost["x"],
+            np.full(len(lost), 0.95),
+            linestyle="",
+            marker="x",
+            color=style.VERMILION,
+            markersize=4,
+            clip_on=False,
+            transform=axis.get_xaxis_transform(),
+        )
+    places, counts = np.unique(rows.finite(chosen["x"]), return_counts=True)
+    counts, places = counts[places > 0], places[places > 0]
+    if places.size:
+        axis.scatter(
+            places,
+            np.full(places.size, 0.05),
+            s=8 + 22 * counts / counts.max(),
+            marker="v",
+            color=colour,
+            clip_on=False,
+            transform=axis.get_xaxis_transform(),
+            zorder=5,
+            linewidths=0.4,
+            edgecolors="white",
+        )
+    # a band of two far replicates must not flatten the curves: limits follow the means, bands may leave the panel by as much again
+    means = points["mean"].to_numpy(float)
+    return (
+        means
+        if not np.isfinite(means).any()
+        else np.concatenate([means, np.clip(points[["low", "high"]].to_numpy(float).ravel(), *_room(means))])
+    )
 
 
-def _finish(axis, dataset: str, values: np.ndarray, share: bool) -> None:
-    panels.title(axis, labels.dataset(dataset))
-    panels.log_x(axis)
-    panels.scale_y(axis, values, share)
+def _room(means: np.ndarray) -> tuple[float, float]:
+    low, high = np.nanmin(means), np.nanmax(means)
+    spread = max(high - low, 0.05 * abs(high))
+    return (low / 2 if low > 0 else low - spread), high + spread
 
 
 @register("path")
-def path(claim: ClaimView, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
-    """Metric against λ (log) for each arm: mean over replicates, 95 % t band, chosen λ marked, one panel a data set.
+def path(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
+    """Metric against λ (log) for each arm: mean over blocks, 95 % t band, chosen λ marked, one panel a data set.
 
-    At each λ the learning rate (and whatever else an arm leaves open) is the one with the lowest validation loss of that replicate, as in
-    the selection itself. A λ with diverged replicates carries a cross; its mean is over the others. Needs runs (dataset, replicate,
-    val_loss, `metric`, `x`, the columns of the arms' filters); selected (claim_id, dataset, replicate, arm, cell_id) adds the marks.
+    At each λ the learning rate (and whatever else an arm leaves open) is the one with the lowest validation loss of that block, as in
+    the selection itself. A λ with diverged replicates carries a cross; its mean is over the others. Needs runs (cell_id, study, the block's
+    columns, val_loss, `metric`, `x`, the columns of the claim's filters); selected (claim_id, cell_id) adds the marks.
     """
-    metric = metric or claim.metric or "test_loss"
-    curves, _ = _curves(claim, tables, metric, x)
-    n = len(pd.concat([c["dataset"] for c in curves.values()]).unique()) if curves else 0
-    if n == 0:
+    paths = paths_of(claim, tables, metric, x)
+    if not paths.strata:
         return style.message_figure(f"{claim.id}: no run fits the arms of this claim")
-    figure = style.new_figure(panels.height(n))
-    draw_on(figure, claim, tables, metric, x)
+    figure = style.new_figure(panels.height(len(paths.strata)))
+    draw_on(figure, claim, paths)
     return figure
 
 
 @register("path_and_forest")
-def path_and_forest(claim: ClaimView, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
-    """`forest` above `path`; needs the tables of both."""
-    metric = metric or claim.metric or "test_loss"
+def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
+    """`forest` above `path`; needs the tables of both. Arms that do not vary along x leave the forest alone."""
     verdicts = forest.rows_of(claim, tables)
-    curves, _ = _curves(claim, tables, metric, x)
-    n = len(pd.concat([c["dataset"] for c in curves.values()]).unique()) if curves else 0
-    if verdicts.empty or n == 0:
-        return forest.forest(claim, tables) if n == 0 else path(claim, tables, metric, x)
-    above = forest.height(len(verdicts)) + 0.12
-    figure = style.new_figure(above + panels.height(n))
-    effects = table(tables, "effects", ("claim_id", "dataset", "effect"))
-    forest.draw_on(forest.axes_in(figure, len(verdicts)), claim, verdicts, effects[effects["claim_id"] == claim.id])
-    draw_on(figure, claim, tables, metric, x, top_in=above)
+    paths = paths_of(claim, tables, metric, x)
+    if verdicts.empty:
+        return path(claim, tables, metric, x)
+    if not paths.strata or paths.curves.groupby(["stratum", "arm", "condition"])["x"].nunique().max() < 2:
+        return forest.forest(claim, tables)
+    above = forest.height(len(verdicts)) + 0.15
+    figure = style.new_figure(above + panels.height(len(paths.strata)))
+    forest.draw_on(forest.axes_in(figure, len(verdicts)), claim, verdicts, forest.effects_of(claim, tables))
+    draw_on(figure, claim, paths, top_in=above)
     return figure

@@ -1,94 +1,101 @@
-"""Points (panel, block, arm, x, y) behind the slope and U-shape figures."""
+"""Points (stratum, block, arm, x, y) behind the slope and U-shape figures."""
 
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
+from scipy import stats
 
+from wdbench.config.claims import Claim
 from wdbench.figures import rows
 from wdbench.figures.registry import Tables, table
-from wdbench.figures.view import ClaimView
 
-COLUMNS = ["panel", "dataset", "block", "arm", "x", "y"]
-# axes along which one data set holds many cells; every other x is a property of the data set itself
-CELL_AXES = ("lambda", "lambda_rel", "lambda1", "lambda2", "lr", "lr_rel", "decay_per_step", "init_scale", "batch_size", "steps", "l1_ratio")
+KEY = ["stratum", "block", "x"]
 
 
-def _empty() -> DataFrame:
-    return DataFrame({name: pd.Series(dtype=float if name in "xy" else object) for name in COLUMNS})
+def of(claim: Claim, tables: Tables, x: str, metric: str) -> DataFrame:
+    """One row a (stratum, block, x) with y: the metric for a claim on one arm, the effect of treatment against control (or threshold) for others.
+
+    y is as measured: not turned by the claim's direction. Diverged cells keep NaN.
+    """
+    runs = table(tables, "runs", ("cell_id", "study", *claim.block))
+    chosen = rows.best_by_validation(rows.measured(claim, runs, x, metric))
+    names = rows.arm_names(claim)
+    treated = chosen[chosen["arm"] == names.get("treatment")]
+    if claim.threshold is not None:
+        return treated.assign(y=contrast(treated["y"], claim.threshold, claim.effect), arm="effect")
+    if "control" not in names:
+        return treated.assign(y=np.log(treated["y"])) if claim.effect == "log_ratio" else treated
+    control = chosen[chosen["arm"] == names["control"]]
+    # a control without x of its own (λ = 0, say) stands at every x of its block
+    own_x = set(control["x"].dropna()) >= set(treated["x"].dropna())
+    key = KEY if own_x else KEY[:-1]
+    paired = treated.merge(control.drop_duplicates(key)[[*key, "y"]], on=key, suffixes=("", "_control"))
+    return paired.assign(y=contrast(paired["y"], paired["y_control"], claim.effect), arm="effect")
 
 
-def panel_names(specs: pd.Series, x: pd.Series) -> pd.Series:
-    """Each spec without the options that stand for x: those that change together with x, one value each, within the base name."""
-    base = specs.str.partition(":")[0]
-    named = pd.Series(specs, index=specs.index)
-    for name, places in base.groupby(base).groups.items():
-        options = specs.loc[places].map(_options)
-        keys = sorted({key for option in options for key in option})
-        moving = [key for key in keys if _stands_for(options.map(lambda o, k=key: o.get(k)), x.loc[places])]
-        kept = options.map(lambda o, m=tuple(moving): ",".join(f"{k}={v}" for k, v in o.items() if k not in m))
-        named.loc[places] = kept.map(lambda text, n=name: f"{n}:{text}" if text else n)
-    return named
-
-
-def _options(spec: str) -> dict[str, str]:
-    text = spec.partition(":")[2]
-    return dict(part.partition("=")[::2] for part in text.split(",") if part)
-
-
-def _stands_for(option: pd.Series, x: pd.Series) -> bool:
-    """Whether every value of x goes with one value of the option, and there is more than one."""
-    pairs = DataFrame({"option": option.fillna(""), "x": x}).drop_duplicates()
-    return pairs["x"].nunique() > 1 and pairs["option"].nunique() > 1 and not pairs.duplicated("x").any()
-
-
-def along_cells(claim: ClaimView, runs: DataFrame, x: str, metric: str) -> DataFrame:
-    """Metric of each block's cell at each x (λ, η, ...), the learning rate chosen on validation, diverged rows as NaN."""
-    found = []
-    for name, part in rows.arms(claim, runs).items():
-        part = rows.best_by_validation(part, x)
-        found.append(DataFrame({"panel": part["dataset"], "dataset": part["dataset"], "block": part["replicate"], "arm": name,
-                                "x": part[x].astype(float), "y": part[metric].astype(float)}))
-    return pd.concat(found, ignore_index=True) if found else _empty()
-
-
-def _x_of_datasets(runs: DataFrame, x: str) -> pd.Series:
-    return runs.dropna(subset=[x]).groupby("dataset")[x].median()
-
-
-def along_datasets(claim: ClaimView, tables: Tables, runs: DataFrame, x: str) -> DataFrame:
-    """Metric of each block's selected cell against a property of the data set (n, m, s, ...)."""
-    mine = table(tables, "selected", ("claim_id", "dataset", "replicate", "arm", "metric"))
-    mine = mine[mine["claim_id"] == claim.id]
-    at = mine["dataset"].map(_x_of_datasets(runs, x))
-    points = DataFrame({"dataset": mine["dataset"], "block": mine["replicate"], "arm": mine["arm"], "x": at.astype(float), "y": mine["metric"].astype(float)})
-    points = points.dropna(subset=["x"])
-    return points.assign(panel=panel_names(points["dataset"], points["x"]))[COLUMNS] if len(points) else _empty()
-
-
-def effects_along_datasets(claim: ClaimView, tables: Tables, runs: DataFrame, x: str) -> DataFrame:
-    """Effect of each block against a property of the data set; empty where the effects are not one a value of x."""
-    mine = table(tables, "effects", ("claim_id", "dataset", "block", "effect"))
-    mine = mine[mine["claim_id"] == claim.id]
-    at = mine["x"] if "x" in mine else mine["dataset"].map(_x_of_datasets(runs, x))
-    points = DataFrame({"dataset": mine["dataset"], "block": mine["block"], "arm": "effect", "x": at.astype(float), "y": mine["effect"].astype(float)})
-    points = points.dropna(subset=["x"])
-    if points.empty:
-        return _empty()
-    points = points.assign(panel=panel_names(points["dataset"], points["x"]))[COLUMNS]
-    return points if points.groupby("panel")["x"].nunique().max() > 1 else _empty()
-
-
-def of(claim: ClaimView, tables: Tables, x: str, metric: str, y: str | None) -> tuple[DataFrame, str]:
-    """Points of a claim and what their y is: "metric" or "effect" (`y` asks for one; None: effects where they exist)."""
-    runs = table(tables, "runs", ("dataset", "replicate", "val_loss", metric, x))
-    if x in CELL_AXES:
-        return along_cells(claim, runs, x, metric), "metric"
-    effects = effects_along_datasets(claim, tables, runs, x) if y in (None, "effect") else _empty()
-    if len(effects):
-        return effects, "effect"
-    return along_datasets(claim, tables, runs, x), "metric"
+def contrast(treatment, control, effect: str):
+    """difference t − c, relative (t − c)/|c|, or log_ratio log(t/c)."""
+    with np.errstate(all="ignore"):
+        if effect == "relative":
+            return (treatment - control) / np.abs(control)
+        return np.log(treatment / control) if effect == "log_ratio" else treatment - control
 
 
 def mean_line(points: DataFrame) -> DataFrame:
-    """Mean of y at each x with a 95 % t band: the columns of `rows.curve`, without data set."""
-    return rows.curve(points.assign(dataset="", replicate=points["block"], val_loss=np.arange(len(points))).rename(columns={"x": "at"}), "at", "y")
+    """Mean of y at each x with a 95 % t band: x, mean, low, high, n, n_lost."""
+    return rows.curve(points.assign(stratum="", arm="", condition="", by=np.arange(len(points), dtype=float)))
+
+
+def fitted_line(points: DataFrame, transform: str = "log10") -> dict[str, float]:
+    """Least-squares slope of y on the transformed x in each block; mean and 95 % t interval of the slopes over blocks.
+
+    Returns slope, low, high, n (blocks with at least two finite x). Blocks without are left out; all NaN where there is none.
+    """
+    seen = points.assign(x=rows.transform(points["x"], transform)).dropna(subset=["x", "y"])
+    slopes = [
+        np.polyfit(block["x"], block["y"], 1)[0]
+        for _, block in seen.groupby("block", sort=True)
+        if block["x"].nunique() > 1
+    ]
+    n = len(slopes)
+    mean = float(np.mean(slopes)) if n else float("nan")
+    half = float(stats.t.ppf(0.975, n - 1) * np.std(slopes, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+    return {"slope": mean, "low": mean - half, "high": mean + half, "n": n}
+
+
+def turning(points: DataFrame) -> tuple[np.ndarray, int]:
+    """Turning points of a quadratic in log₁₀ x in each block that lie inside its grid, and the number of blocks with three finite x."""
+    inside, blocks = [], 0
+    for _, block in points[points["x"] > 0].dropna(subset=["y"]).groupby("block", sort=True):
+        if block["x"].nunique() < 3:
+            continue
+        blocks += 1
+        at = np.log10(block["x"].to_numpy(float))
+        curvature, tilt, _ = np.polyfit(at, block["y"].to_numpy(float), 2)
+        turn = -tilt / (2 * curvature) if curvature != 0 else np.inf
+        if at.min() < turn < at.max():
+            inside.append(10**turn)
+    return np.array(inside), blocks
+
+
+def clopper_pearson(events: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval of a rate (Clopper & Pearson 1934): beta quantiles; (nan, nan) where n = 0."""
+    if n == 0:
+        return float("nan"), float("nan")
+    tail = (1 - confidence) / 2
+    low = 0.0 if events == 0 else float(stats.beta.ppf(tail, events, n - events + 1))
+    high = 1.0 if events == n else float(stats.beta.ppf(1 - tail, events + 1, n - events))
+    return low, high
+
+
+def pairs(claim: Claim, tables: Tables) -> DataFrame:
+    """dataset, block, control, treatment of the claim's effects, rows with both finite."""
+    effects = table(tables, "effects", ("claim_id", "dataset", "block", "treatment", "control"))
+    mine = effects[effects["claim_id"] == claim.id]
+    numbers = mine.assign(
+        **{
+            name: pd.to_numeric(mine[name], errors="coerce").astype(float)
+            for name in ("treatment", "control")
+        }
+    )
+    return numbers[np.isfinite(numbers["treatment"]) & np.isfinite(numbers["control"])]

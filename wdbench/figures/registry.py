@@ -1,13 +1,14 @@
 """Kinds of figure by name; a plugin adds its own with `register`."""
 
+import inspect
 from collections.abc import Callable, Mapping
 
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from wdbench.config.claims import Claim
 from wdbench.errors import UserError
 from wdbench.figures import style
-from wdbench.figures.view import ClaimView
 
 Tables = Mapping[str, DataFrame]
 Kind = Callable[..., Figure]
@@ -20,17 +21,14 @@ DEFAULTS = {
     "equivalence": "path_and_forest",
     "interaction": "path_and_forest",
     "slope": "slope",
-    "monotone": "slope",
     "ushape": "ushape",
-    "u_shape": "ushape",
     "event": "events",
-    "events": "events",
     "identity": "identity",
 }
 
 
 def register(name: str) -> Callable[[Kind], Kind]:
-    """Decorator: `function(claim: ClaimView, tables: Tables, **options) -> Figure` becomes the kind of figure `name`."""
+    """Decorator: `function(claim: Claim, tables: Tables, **options) -> Figure` becomes the kind of figure `name`."""
 
     def add(function: Kind) -> Kind:
         _KINDS[name] = style.styled(function)
@@ -43,12 +41,21 @@ def names() -> list[str]:
     return sorted(_KINDS)
 
 
-def draw(claim: ClaimView, tables: Tables) -> Figure:
+def draw(claim: Claim, tables: Tables) -> Figure:
     """The figure that `claim` names (or the default of its kind). Raises UserError for an unknown name."""
-    name = claim.figure or DEFAULTS.get(claim.kind, "forest")
+    name = claim.figure.name if claim.figure else DEFAULTS.get(claim.kind, "forest")
     if name not in _KINDS:
-        raise UserError(f"claims: {claim.id}.figure: value {name!r}: unknown kind of figure; valid: {', '.join(names())}")
-    return _KINDS[name](claim, tables, **claim.options)
+        raise UserError(
+            f"claims: {claim.id}.figure: value {name!r}: unknown kind of figure; valid: {', '.join(names())}"
+        )
+    options = claim.figure.options if claim.figure else {}
+    known = list(inspect.signature(_KINDS[name].__wrapped__).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise UserError(
+                f"claims: {claim.id}.figure.options: value {option!r}: unknown for {name}; valid: {', '.join(known) or 'none'}"
+            )
+    return _KINDS[name](claim, tables, **options)
 
 
 def table(tables: Tables, name: str, columns: tuple[str, ...]) -> DataFrame:
@@ -58,5 +65,7 @@ def table(tables: Tables, name: str, columns: tuple[str, ...]) -> DataFrame:
         return DataFrame({column: [] for column in columns})
     absent = [column for column in columns if column not in found.columns]
     if absent:
-        raise UserError(f"figures: table {name}: column {absent[0]!r} is missing; it has {', '.join(map(str, found.columns[:12]))} ...")
+        raise UserError(
+            f"figures: table {name}: column {absent[0]!r} is missing; it has {', '.join(map(str, found.columns[:12]))} ..."
+        )
     return found

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from wdbench.config.claims import Claim
 from wdbench.figures import labels
 
 MINUS, EXPONENT = "−", str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -11,7 +12,9 @@ MINUS, EXPONENT = "−", str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷�
 
 def missing(value) -> bool:
     """True for None, NaN, NA and NaT."""
-    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) or value is pd.NaT
+    return (
+        value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) or value is pd.NaT
+    )
 
 
 def number(value, digits: int = 3) -> str:
@@ -52,57 +55,93 @@ def signed(value, digits: int = 3) -> str:
     return ("+" if not missing(value) and float(value) > 0 else "") + number(value, digits)
 
 
-# in which form an effect is read: (words before the metric's label, unit; None = the metric's own unit, shown as per cent)
-_EFFECTS = {
-    "difference": ("difference of", None, False),
-    "relative": ("relative difference of", "%", True),
-    "log_ratio": ("log ratio of", "natural log", False),
-    "ratio": ("ratio of", "×", False),
-    "slope": ("slope of", "per unit of x", False),
-    "tau": ("Kendall τ of λ and", "−1 to 1", False),
-    "correlation": ("Kendall τ with", "−1 to 1", False),
-    "interaction": ("difference of differences of", None, False),
-    "risk_difference": ("difference in rates of", "share", False),
-}
+_EFFECTS = {"difference": "difference of", "relative": "relative difference of", "log_ratio": "log ratio of"}
 
 
-def is_percent(effect: str | None) -> bool:
-    """Whether effects of this form are stored as shares and read as per cent."""
-    return bool(effect) and _EFFECTS.get(effect, ("", None, False))[2]
+def is_percent(claim: Claim) -> bool:
+    """Whether the claim's estimates are shares to be read as per cent."""
+    return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction")
 
 
-def effect_name(effect: str | None, metric: str | None) -> str:
-    """What the effect is, with its unit: `relative difference of test loss (%)`."""
-    if not metric:
+def effect_name(claim: Claim) -> str:
+    """What the claim's estimate is, with its unit: `relative difference of test loss (%)`."""
+    if claim.kind == "event":
+        return "difference in the share of blocks with the event"
+    if not claim.metric:
         return "effect"
+    label = labels.of(claim.metric[0])
+    more = f" and {len(claim.metric) - 1} more" if len(claim.metric) > 1 else ""
+    unit = (
+        "%"
+        if is_percent(claim)
+        else ""
+        if claim.effect == "relative"
+        else "natural log"
+        if claim.effect == "log_ratio"
+        else label.unit
+    )
+    if claim.effect == "difference" and label.regression_unit:
+        unit = f"{label.unit}; regression: {label.regression_unit}"
+    paired = "control" in claim.arms or claim.threshold is not None
+    text = (
+        f"{_EFFECTS[claim.effect]} {label.text}{more}"
+        if paired
+        else f"{'log ' if claim.effect == 'log_ratio' else ''}{label.text}{more}"
+    )
+    if claim.kind in ("slope", "ushape"):
+        x = (
+            labels.of(claim.x).text
+            + {"none": "", "log": ", e-fold", "log2": ", doubling", "log10": ", decade"}[claim.x_transform]
+        )
+        if claim.statistic == "kendall":
+            return f"Kendall τ of {text} and {labels.of(claim.x).text} (−1 to 1)"
+        return f"slope of {text} ({unit + ' ' if unit else ''}per unit of {x})"
+    if claim.kind == "interaction":
+        text = (
+            f"difference of differences of {label.text}{more}"
+            if claim.effect == "difference"
+            else f"difference of {text}"
+        )
+    return f"{text} ({unit})" if unit else text
+
+
+def contrast_name(claim: Claim, metric: str) -> str:
+    """Name and unit of treatment against control at one x, before any slope is taken."""
     label = labels.of(metric)
-    words, unit, _ = _EFFECTS.get(effect or "difference", (f"{effect} of".replace("_", " "), None, False))
-    if unit is None:
-        unit = label.unit if not label.regression_unit else "nats or ½ squared error ÷ var(y)"
-    return f"{words} {label.text} ({unit})" if unit else f"{words} {label.text}"
+    unit = {"difference": label.unit, "relative": "share of control", "log_ratio": "natural log"}[
+        claim.effect
+    ]
+    return f"{_EFFECTS[claim.effect]} {label.text}" + (f" ({unit})" if unit else "")
 
 
-def effect_value(value, effect: str | None, digits: int = 3) -> str:
+def reading(claim: Claim) -> str:
+    """How the sign of an estimate is read."""
+    if claim.kind == "equivalence":
+        return "treatment against control; inside the margin: no difference that matters."
+    return "> 0 agrees with the claim."
+
+
+def effect_value(value, claim: Claim, digits: int = 3) -> str:
     """One effect with its sign and, where it is read so, its per cent sign."""
     if missing(value):
         return "–"
-    return f"{signed(100 * float(value), digits)} %" if is_percent(effect) else signed(value, digits)
+    return f"{signed(100 * float(value), digits)} %" if is_percent(claim) else signed(value, digits)
 
 
-def interval(low, high, effect: str | None, digits: int = 3) -> str:
-    """`[low, high]`, per cent sign inside where effects are read so; empty where both are missing."""
+def interval(low, high, claim: Claim | None = None, digits: int = 3) -> str:
+    """`[low, high]`, as per cent where the claim is read so; empty where both are missing."""
     if missing(low) and missing(high):
         return ""
-    scale = 100 if is_percent(effect) else 1
+    scale = 100 if claim is not None and is_percent(claim) else 1
     ends = [number(end if missing(end) else scale * float(end), digits) for end in (low, high)]
     return f"[{ends[0]}, {ends[1]}]"
 
 
-def estimate(row, effect: str | None) -> str:
+def estimate(row, claim: Claim) -> str:
     """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv; empty where it holds no number."""
     if missing(row.get("estimate")):
         return ""
-    return f"{effect_value(row['estimate'], effect)} {interval(row.get('ci_low'), row.get('ci_high'), effect)}".strip()
+    return f"{effect_value(row['estimate'], claim)} {interval(row.get('ci_low'), row.get('ci_high'), claim)}".strip()
 
 
 def count(value) -> str:

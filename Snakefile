@@ -1,0 +1,170 @@
+# Data -> exact minimisers and packs of cells -> tables -> verdicts -> figures -> report.
+# Rules only; what is in a pack and when it is stale is decided in wdbench/workflow.py.
+from wdbench.workflow import Workflow
+
+wdbench = Workflow(config)
+
+
+localrules:
+    all,
+    figures,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        wdbench.file("report"),
+        wdbench.file("manifest"),
+
+
+rule report:
+    input:
+        wdbench.file("report"),
+
+
+rule figures:
+    input:
+        wdbench.path("figures/index.csv"),
+
+
+rule check_data:
+    message:
+        "data: every loader against its reference figure"
+    output:
+        wdbench.path("data_checks.csv"),
+    params:
+        run=wdbench.command,
+        code=wdbench.code("datasets"),
+        absent=sorted(wdbench.absent),
+    shell:
+        "{params.run} data check --available --csv {output:q} > /dev/null"
+
+
+rule oracle:
+    message:
+        "oracle: exact minimisers of {wildcards.dataset}"
+    output:
+        wdbench.path("oracle/{dataset}.parquet"),
+    log:
+        wdbench.path("logs/oracle.{dataset}.log"),
+    params:
+        run=wdbench.command,
+        problems=lambda wildcards: wdbench.problems(wildcards.dataset),
+    priority: 20
+    shell:
+        "{params.run} oracle {wildcards.dataset:q} 2> >(tee {log:q} >&2)"
+
+
+rule train:
+    message:
+        "train: {wildcards.pack}"
+    input:
+        lambda wildcards: wdbench.oracle_of(wildcards.pack),
+    output:
+        rows=wdbench.path("packs/{pack}.parquet"),
+        trajectories=wdbench.path("packs/{pack}.trajectories.parquet"),
+        supports=wdbench.path("packs/{pack}.supports.parquet"),
+    log:
+        wdbench.path("logs/train.{pack}.log"),
+    params:
+        run=wdbench.command,
+        cells=lambda wildcards: wdbench.cells(wildcards.pack),
+    priority: 10
+    shell:
+        "{params.run} train {wildcards.pack:q} 2> >(tee {log:q} >&2)"
+
+
+rule identities:
+    message:
+        "identities: exact statements, checked"
+    output:
+        wdbench.file("identities"),
+    params:
+        run=wdbench.command,
+        code=wdbench.code("identities", "updates", "precision", "penalties", "oracle", "models", "seeds", "datasets"),
+    priority: 10
+    shell:
+        "{params.run} identities"
+
+
+rule gather:
+    message:
+        "gather: {params.packs} packs into the published tables"
+    input:
+        packs=wdbench.pack_files(),
+        oracles=wdbench.oracle_files(),
+    output:
+        **{
+            name: wdbench.file(name)
+            for name in (
+                "plan",
+                "runs",
+                "trajectories",
+                "supports",
+                "oracle",
+                "summary",
+                "datasets",
+            )
+        },
+    params:
+        run=wdbench.command,
+        packs=len(wdbench.packs),
+        grid=wdbench.grid,
+        code=wdbench.code("gather", "dictionary"),
+    shell:
+        "{params.run} gather"
+
+
+rule judge:
+    message:
+        "judge: every registered claim"
+    input:
+        rules.gather.output,
+        identities=wdbench.file("identities"),
+        claims=str(wdbench.experiment.claims),
+    output:
+        verdicts=wdbench.file("verdicts"),
+        effects=wdbench.file("effects"),
+        selected=wdbench.file("selected"),
+    params:
+        run=wdbench.command,
+        ledger=wdbench.registration,
+        code=wdbench.code("claims", "stats", "filters", "config", "judging"),
+    shell:
+        "{params.run} judge"
+
+
+rule draw:
+    message:
+        "draw: one figure a claim"
+    input:
+        rules.gather.output,
+        rules.judge.output,
+    output:
+        wdbench.path("figures/index.csv"),
+    params:
+        run=wdbench.command,
+        code=wdbench.code("figures"),
+    shell:
+        "{params.run} draw"
+
+
+rule render:
+    message:
+        "report: {output.report}"
+    input:
+        rules.gather.output,
+        rules.judge.output,
+        figures=wdbench.path("figures/index.csv"),
+        checks=wdbench.path("data_checks.csv"),
+    output:
+        report=wdbench.file("report"),
+        manifest=wdbench.file("manifest"),
+        dictionary=wdbench.file("dictionary"),
+    params:
+        run=wdbench.command,
+        code=wdbench.code("report", "dictionary", "provenance"),
+        templates=wdbench.templates,
+    shell:
+        "{params.run} report"

@@ -1,0 +1,3 @@
+from wdbench import provenance
+
+provenance.one_thread()

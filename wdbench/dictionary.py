@@ -1,0 +1,40 @@
+"""The data dictionary: what every column of every published table means."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+
+import pandas as pd
+
+TIMED = ("train_seconds",)
+
+
+@cache
+def entries() -> dict[str, dict[str, str]]:
+    """column -> {unit, meaning, na}; `table.column` where a name means something else in one table."""
+    return tomllib.loads(resources.files(__package__).joinpath("dictionary.toml").read_text("utf-8"))
+
+
+def entry(table: str, column: str) -> dict[str, str]:
+    """Entry of a column. Raises KeyError for one that is not described: no column is published without its meaning."""
+    known = entries()
+    return known[f"{table}.{column}"] if f"{table}.{column}" in known else known[column]
+
+
+def ordered(frame: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Columns in the dictionary's order; raises KeyError for a column that it does not have."""
+    for column in frame:
+        entry(table, column)
+    order = list(entries())
+    return frame[sorted(frame.columns, key=lambda c: order.index(c) if c in order else len(order))]
+
+
+def describe(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """dictionary.csv: table, column, dtype, unit, meaning, na (what a missing value means)."""
+    rows = []
+    for name, frame in tables.items():
+        for column in frame:
+            known = entry(name, column)
+            rows.append({"table": name, "column": column, "dtype": str(frame[column].dtype), "unit": known.get("unit", ""),
+                         "meaning": known["meaning"], "na": known.get("na", "never missing")})
+    return pd.DataFrame(rows)

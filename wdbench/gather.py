@@ -1,0 +1,154 @@
+"""From the packs' tables to the published ones; refuses to gather anything but exactly the planned cells."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wdbench import atomic, datasets, dictionary, grid, provenance, stats, work
+from wdbench.config.experiment import Experiment
+from wdbench.errors import UserError
+
+ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "coupling", "precision", "rounding", "lr",
+       "schedule", "steps", "batch_size", "decay_mask", "init_scale")
+SUMMARISED = ("train_loss", "val_loss", "test_loss", "test_error", "weight_norm", "zero_fraction", "ece", "fidelity",
+              "updates_lost", "oracle_gap")
+
+
+def plan(experiment: Experiment) -> pd.DataFrame:
+    """One row a planned cell: cell_id, pack, study and the cell's own fields, packs in name order."""
+    parts = []
+    for pack in sorted(grid.members(experiment)):
+        wanted = grid.pack_cells(experiment, pack)
+        ids = work.cell_ids(wanted)
+        fields = {name: [getattr(cell, name) for cell in wanted] for name in grid.Cell.__slots__}
+        parts.append(pd.DataFrame({"cell_id": list(ids.values()), "pack": pack,
+                                   "study": ["+".join(s) for s in wanted.values()], **fields}))
+    table = pd.concat(parts, ignore_index=True)
+    return table.rename(columns={"lam": "lambda_given", "lam_unit": "lambda_unit", "lr": "lr_given"})
+
+
+def available_packs(experiment: Experiment) -> tuple[list[str], dict[str, str]]:
+    """(packs whose data are here, {data set that is not: the command that gets it})."""
+    packs, absent = [], {}
+    for pack in sorted(grid.members(experiment)):
+        base = pack.split("~")[0]
+        status = datasets.status(base)
+        if status.available:
+            packs.append(pack)
+        else:
+            absent[base] = status.how_to_get
+    return packs, absent
+
+
+def gather(experiment: Experiment) -> dict[str, Path]:
+    """Write plan, runs, trajectories, supports, oracle and summary. Raises UserError where a planned row is missing."""
+    where = work.paths(experiment)
+    packs, absent = available_packs(experiment)
+    planned = plan(experiment)
+    expected = planned[planned["pack"].isin(packs)]
+    runs = _concatenate(where["packs"], packs, "")
+    missing = set(expected["cell_id"]) - set(runs["cell_id"])
+    foreign = set(runs["cell_id"]) - set(expected["cell_id"])
+    if missing or foreign:
+        raise UserError(f"{where['packs']}: {len(missing)} planned cells missing and {len(foreign)} that the plan does not have; "
+                        f"run snakemake --cores 2 again")
+    written = {
+        "plan": atomic.write_csv(where["plan"], planned.assign(available=planned["pack"].isin(packs))),
+        "runs": atomic.write_parquet(where["runs"], dictionary.ordered(runs, "runs")),
+        "trajectories": atomic.write_parquet(where["trajectories"], _concatenate(where["packs"], packs, ".trajectories")),
+        "supports": atomic.write_parquet(where["supports"], _concatenate(where["packs"], packs, ".supports")),
+        "oracle": atomic.write_parquet(where["oracle"], _oracles(where["oracles"], experiment, packs)),
+        "summary": atomic.write_csv(where["summary"], summary(runs)),
+        "datasets": atomic.write_csv(where["datasets"], dataset_table(experiment, absent)),
+    }
+    return written
+
+
+def _concatenate(folder: Path, packs: list[str], suffix: str) -> pd.DataFrame:
+    frames = []
+    for pack in packs:
+        path = folder / f"{pack}{suffix}.parquet"
+        try:
+            frame = pd.read_parquet(path)
+        except FileNotFoundError:
+            raise UserError(f"{path}: missing; run snakemake --cores 2 again") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: damaged ({error}); delete it and run snakemake --cores 2 again") from None
+        if len(frame):
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"cell_id": pd.Series(dtype=str)})
+
+
+def _oracles(folder: Path, experiment: Experiment, packs: list[str]) -> pd.DataFrame:
+    bases = sorted({p.split("~")[0] for p in packs if p.split("~")[2] != "exact"})
+    frames = [pd.read_parquet(folder / f"{base}.parquet").drop(columns=["key", "weights", "bias"]) for base in bases]
+    if not frames:
+        return pd.DataFrame({"dataset": pd.Series(dtype=str)})
+    return pd.concat(frames, ignore_index=True).rename(columns={"lam": "lambda_given", "lam_unit": "lambda_unit"})
+
+
+def summary(runs: pd.DataFrame) -> pd.DataFrame:
+    """Arm x metric: mean with 95 % t interval over the replicates that finished, their number, and how many diverged.
+
+    n_diverged stands beside every mean, which is over survivors only and says so by its n.
+    """
+    arm = [name for name in ARM if name in runs]
+    keys = runs[arm].apply(lambda column: column.fillna(np.nan).astype(object).where(column.notna(), ""))
+    number = keys.groupby(arm, sort=False).ngroup()
+    first = runs[arm].groupby(number).first()
+    diverged = (runs["status"] == "diverged").groupby(number).sum()
+    parts = []
+    for metric in SUMMARISED:
+        if metric not in runs:
+            continue
+        values = runs[metric].where(runs["status"] == "ok").astype(float)
+        grouped = values.groupby(number)
+        count, mean, sd = grouped.count(), grouped.mean(), grouped.std(ddof=1)
+        half = stats.t_half_width(sd.to_numpy(), count.to_numpy())
+        table = first.assign(metric=metric, mean=mean, ci_low=mean - half, ci_high=mean + half, n=count, n_diverged=diverged)
+        parts.append(table[(count > 0) | (diverged > 0)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def dataset_table(experiment: Experiment, absent: dict[str, str]) -> pd.DataFrame:
+    """Data sets of the plan: task, provider, licence, citation, status, and the command that gets a missing one."""
+    bases = sorted({pack.split("~")[0] for pack in grid.members(experiment)})
+    rows = []
+    for base in bases:
+        entry = datasets.registry.entry(base)
+        rows.append({"dataset": base, "task": entry.task, "provider": entry.provider,
+                     "shape": " x ".join(map(str, entry.shape)), "split": entry.split, "licence": entry.licence,
+                     "licence_url": entry.licence_url, "citation": entry.citation, "data_sha256": datasets.status(base).sha256,
+                     "status": "unavailable" if base in absent else "available", "how_to_get": absent.get(base, "")})
+    return pd.DataFrame(rows)
+
+
+def manifest(experiment: Experiment) -> Path:
+    """Provenance, and sha256 of every published table; content_sha256 leaves out the columns that measure time."""
+    where = work.paths(experiment)
+    tables = {}
+    for name in ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
+                 "verdicts", "dictionary"):
+        path = where[name]
+        content = path.read_bytes()
+        tables[path.name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+            tables[path.name] |= {"rows": len(frame), "content_sha256": content_digest(frame)}
+    runs = pd.read_parquet(where["runs"], columns=["cell_id", "status", "train_seconds"])
+    facts = {
+        "profile": experiment.profile, "cells": len(runs), "status": runs["status"].value_counts().sort_index().to_dict(),
+        "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(), "platform": provenance.platform_facts(),
+        "platform_key": provenance.platform_key(),
+        "code": {stage: provenance.governing(stage) for stage in ("exact", "trained")}, "tables": tables,
+    }
+    return atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def content_digest(frame: pd.DataFrame) -> str:
+    """sha256 over a table's values without its columns of measured time: equal wherever the results are equal."""
+    timed = [c for c in frame if c in dictionary.TIMED]
+    return hashlib.sha256(frame.drop(columns=timed).to_csv(index=False).encode()).hexdigest()

@@ -1,0 +1,168 @@
+"""Newton's method for F on the orthant of the current signs, down to rounding.
+
+A step solves the Newton system over the weights that are not 0 or that the gradient pulls away from 0, then follows the path
+projected on the orthant: a weight that would change sign stops at exactly 0. It is the two-metric projection of Bertsekas (1982)
+with the orthants of OWL-QN (Andrew & Gao 2007); a free bias is minimised exactly after every step. Without an L1 part it is
+plain damped Newton.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+
+from wdbench.oracle.problem import Problem, duality_gap, objective, times, violation
+
+MAX_STEPS, MAX_CG, MAX_HALVINGS = 200, 250, 30
+DIRECT_WORK = 3e8
+GROWTH, FIRST_GROWTH = 0.25, 20
+DAMPING = (1e-8, 1e-2, 1e3)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the method stopped: theta [k, d + 1], F, upper bound on F - min F, largest violation of stationarity, steps."""
+
+    theta: np.ndarray
+    objective: float
+    gap: float
+    violation: float
+    steps: int
+
+
+def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: np.ndarray, tol: float) -> Point:
+    """Minimise F from theta [k, d + 1] until gap <= tol F and no violation exceeds sqrt(tol) / 100, or rounding stops it.
+
+    lambda1, lambda2 are [d + 1]; every weight must have one of them above 0.
+    """
+    free_bias = lambda1[-1] == lambda2[-1] == 0
+    theta = theta.copy()
+    z = problem.scores(theta)
+    damping, refused, stalled, least = DAMPING[1], 0, 0, (np.inf, np.inf)
+    for step in range(MAX_STEPS + 1):
+        if free_bias:
+            z, theta[:, -1] = centre_bias(problem, z, theta[:, -1])
+        loss, slope, state = problem.loss.slope(z, problem.target)
+        value = objective(loss, theta, lambda1, lambda2)
+        pulled = problem.pull(slope)
+        gap = duality_gap(problem, value, slope, pulled, lambda1, lambda2)
+        pull = violation(theta, pulled + lambda2 * theta, lambda1)
+        worst = np.abs(pull).max()
+        stalled = stalled + 1 if value >= least[0] * (1 - 1e-15) and gap >= 0.5 * least[1] else 0
+        least = (min(value, least[0]), min(gap, least[1]))
+        solved = gap <= tol * value and worst <= 0.01 * np.sqrt(tol)
+        if solved or refused > 3 or stalled > 3 or step == MAX_STEPS:
+            return Point(theta, value, gap, worst, step)
+        free = _free(theta, pull, lambda1)
+        pull = np.where(free, pull, 0.0)
+        extra = min(damping, worst / lambda1.max()) if lambda1.any() else 0.0
+        accuracy = float(np.clip(np.sqrt(gap / value), 1e-8, 0.1))
+        columns = np.flatnonzero(free.any(0))
+        rows = problem.rows if len(columns) > 0.7 * free.shape[1] else problem.rows[columns]
+        columns = columns if rows is not problem.rows else np.arange(free.shape[1])
+        move = _newton_step(problem, rows, state, pull[:, columns], free[:, columns], lambda2[columns], extra, accuracy)
+        moved = times(move, rows)
+        fraction = 1.0
+        for _ in range(MAX_HALVINGS):
+            candidate, change = _project(theta, pull, lambda1, columns, fraction * move)
+            new_z = z + (fraction * moved if change is None else times(change, rows))
+            new_loss = problem.loss.slope(new_z, problem.target)[0]
+            new_value = objective(new_loss, candidate, lambda1, lambda2)
+            if new_value <= value + 1e-4 * (pull * (candidate - theta)).sum():
+                theta, z, refused = candidate, new_z, 0
+                break
+            fraction /= 2
+        else:
+            refused += 1
+        growth = 16.0 if refused else 4.0 if fraction < 0.3 else 0.25 if fraction == 1 else 1.0
+        damping = float(np.clip(damping * growth, DAMPING[0], DAMPING[2]))
+    raise AssertionError("the loop returns at its last step")
+
+
+def _free(theta: np.ndarray, pull: np.ndarray, lambda1: np.ndarray) -> np.ndarray:
+    """Mask of the weights a step may move: all that are not 0, and of those pulled away from 0 the most pulled.
+
+    To let in a quarter of the present number at a time keeps out most of those that would have to leave again.
+    """
+    active = (theta != 0) | (lambda1 == 0)
+    waiting = np.where(active, 0.0, np.abs(pull))
+    limit = int(max(FIRST_GROWTH, GROWTH * active.sum()))
+    if np.count_nonzero(waiting) <= limit:
+        return active | (waiting > 0)
+    return active | (waiting >= np.partition(waiting, -limit, axis=None)[-limit])
+
+
+def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarray | None]:
+    """(theta + move with changes of sign stopped at 0, the change at `columns`, or None where nothing was stopped)."""
+    candidate = theta.copy()
+    candidate[:, columns] += move
+    orthant = np.where(theta != 0, np.sign(theta), -np.sign(pull))
+    stopped = (lambda1 > 0) & (candidate * orthant <= 0) & (candidate != 0)
+    if not stopped.any():
+        return candidate, None
+    candidate[stopped] = 0.0
+    return candidate, candidate[:, columns] - theta[:, columns]
+
+
+def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> np.ndarray:
+    """Solve (Hessian + extra its diagonal) step = -pull over the `free` weights [k, c]; rows [c, n] are their columns of A."""
+    n = rows.shape[1]
+    square = rows.multiply(rows).tocsr() if sparse.issparse(rows) else rows * rows
+    diagonal = times(problem.loss.diagonal(state, problem.target.shape), square.T) / n + lambda2
+    diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
+    shift = lambda2 + max(extra, 1e-11) * diagonal
+    if not sparse.issparse(rows) and n * float(free.sum()) ** 2 <= DIRECT_WORK:
+        return _solve_directly(problem.loss, rows, state, pull, free, shift)
+
+    def hessian(v: np.ndarray) -> np.ndarray:
+        return np.where(free, times(problem.loss.curvature(state, times(v, rows)), rows.T) / n + shift * v, 0.0)
+
+    return _conjugate_gradients(hessian, -pull, np.where(free, 1.0 / (diagonal + shift - lambda2), 0.0), accuracy)
+
+
+def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
+    """The same by Cholesky, the matrix put together block by block, output by output."""
+    members = [np.flatnonzero(mask) for mask in free]
+    ends = np.cumsum([0, *map(len, members)])
+    parts = [slice(*ends[i:i + 2]) for i in range(len(members))]
+    matrix = np.zeros((ends[-1], ends[-1]))
+    for a, part in enumerate(parts):
+        for b in range(a + 1):
+            weighted = rows[members[b]] * (loss.block(state, a, b) / rows.shape[1])
+            matrix[part, parts[b]] = rows[members[a]] @ weighted.T
+    matrix[np.diag_indices_from(matrix)] += shift[free]
+    step = np.zeros_like(pull)
+    step[free] = -linalg.cho_solve(linalg.cho_factor(matrix, lower=True, check_finite=False), pull[free], check_finite=False)
+    return step
+
+
+def _conjugate_gradients(hessian, right: np.ndarray, inverse_diagonal: np.ndarray, accuracy: float) -> np.ndarray:
+    """Preconditioned conjugate gradients until the residual fell by `accuracy` (Nocedal & Wright 2006, algorithm 5.3)."""
+    x, residual = np.zeros_like(right), right.copy()
+    goal = accuracy * np.sqrt(np.vdot(right, right))
+    scaled = inverse_diagonal * residual
+    direction, product = scaled, np.vdot(residual, scaled)
+    for _ in range(MAX_CG):
+        image = hessian(direction)
+        length = product / max(np.vdot(direction, image), 1e-300)
+        x += length * direction
+        residual -= length * image
+        if np.sqrt(np.vdot(residual, residual)) <= goal:
+            break
+        scaled = inverse_diagonal * residual
+        previous, product = product, np.vdot(residual, scaled)
+        direction = scaled + (product / previous) * direction
+    return x
+
+
+def centre_bias(problem: Problem, z: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(scores, bias) after the exact minimisation over a free bias: then the slopes of every output sum to 0."""
+    for attempt in range(30):
+        loss, slope, state = problem.loss.slope(z, problem.target)
+        mean = slope.mean(1)
+        if np.abs(mean).max() < 1e-16 or (attempt > 8 and np.abs(mean).max() < 1e-13):
+            break
+        matrix = np.array([[np.mean(problem.loss.block(state, a, b)) for b in range(len(z))] for a in range(len(z))])
+        step = np.clip(-np.linalg.lstsq(matrix, mean, rcond=1e-13)[0], -3.0, 3.0)
+        z, bias = z + step[:, None], bias + step
+    return z, bias

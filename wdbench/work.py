@@ -1,0 +1,245 @@
+"""What a workflow job does: read what the store has, train what is missing, write finished chunks, say how far it is."""
+
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wdbench import atomic, datasets, grid, provenance
+from wdbench.config.experiment import Experiment
+from wdbench.errors import UserError
+from wdbench.grid import Cell
+from wdbench.store import Store
+
+TRACKED_EVERY = 5.0
+
+
+def paths(experiment: Experiment) -> dict[str, Path]:
+    """Every file of a run, by name; the one place that knows them."""
+    folder = experiment.folder
+    return {
+        "folder": folder, "store": experiment.results / "store", "packs": folder / "packs", "oracles": folder / "oracle",
+        "progress": folder / "progress", "figures": folder / "figures", "logs": folder / "logs",
+        **{name: folder / f"{name}.parquet" for name in ("runs", "trajectories", "oracle", "supports")},
+        **{name: folder / f"{name}.csv" for name in ("plan", "summary", "verdicts", "selected", "effects", "identities",
+                                                     "dictionary", "datasets")},
+        "manifest": folder / "manifest.json", "report": folder / "report.html",
+    }
+
+
+def cell_ids(cells) -> dict[Cell, str]:
+    """Cell -> id, from cell, data and governing code."""
+    shas: dict[str, str] = {}
+    found = {}
+    for cell in cells:
+        base = datasets.base_name(cell.dataset)
+        if base not in shas:
+            shas[base] = datasets.status(base).sha256
+        found[cell] = cell.id(shas[base], provenance.governing(cell.optimiser))
+    return found
+
+
+def train(experiment: Experiment, pack: str, device: str = "cpu") -> Path:
+    """Bring a pack up to date and write its tables to results/packs. Returns the rows' path.
+
+    Raises UserError for an unknown pack and DatasetUnavailable where its data were not fetched.
+    """
+    where = paths(experiment)
+    wanted = grid.pack_cells(experiment, pack)
+    ids = cell_ids(wanted)
+    store = Store(where["store"], provenance.platform_key())
+    stored = set(store.load(pack, "rows")["cell_id"]) & set(ids.values())
+    missing = {cell: cell_id for cell, cell_id in ids.items() if cell_id not in stored}
+    progress = Progress(experiment, pack, len(ids), len(stored))
+    keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
+    for chunk in _produce(experiment, missing, keep, device):
+        _stop_if_orphaned()
+        store.save(pack, chunk)
+        progress.advance(len(chunk["rows"]))
+    rows = store.load(pack, "rows", set(ids.values()))
+    absent = set(ids.values()) - set(rows["cell_id"])
+    if absent:
+        raise UserError(f"{where['store']}: pack {pack}: {len(absent)} cells were trained but cannot be read back; run again")
+    by_id = {ids[cell]: "+".join(studies) for cell, studies in wanted.items()}
+    rows.insert(1, "study", rows["cell_id"].map(by_id))
+    # the plan's order, not the order in which chunks were finished
+    rows = rows.set_index("cell_id").loc[list(ids.values())].reset_index()
+    for kind in ("trajectories", "supports"):
+        table = store.load(pack, kind, set(ids.values()))
+        order = {cell_id: i for i, cell_id in enumerate(ids.values())}
+        if len(table):
+            table = table.iloc[table["cell_id"].map(order).argsort(kind="stable")]
+        atomic.write_parquet(where["packs"] / f"{pack}.{kind}.parquet", table)
+    progress.close()
+    return atomic.write_parquet(where["packs"] / f"{pack}.parquet", rows)
+
+
+def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str], device: str):
+    from wdbench import resolve
+
+    by_base: dict[str, dict[Cell, str]] = defaultdict(dict)
+    for cell, cell_id in missing.items():
+        by_base[datasets.base_name(cell.dataset)][cell] = cell_id
+    for base, cells in by_base.items():
+        sha = datasets.status(base).sha256
+        exact = {c: i for c, i in cells.items() if c.optimiser == "exact"}
+        trained = {c: i for c, i in cells.items() if c.optimiser != "exact"}
+        yield from resolve.exact_rows(exact, sha, keep)
+        if trained:
+            solutions = Solutions.read(experiment, base)
+            yield from resolve.trained_rows(trained, sha, solutions.of, device)
+
+
+def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
+    """(stored row, row of the same cell trained by itself). Raises UserError for an id that is not in the plan or not stored."""
+    where = paths(experiment)
+    for pack in grid.members(experiment):
+        ids = cell_ids(grid.pack_cells(experiment, pack))
+        match = [c for c, i in ids.items() if i.startswith(cell_id)]
+        if len(match) > 1:
+            raise UserError(f"cell {cell_id!r}: {len(match)} cells begin so; give more digits")
+        if match:
+            cell = match[0]
+            stored = Store(where["store"], provenance.platform_key()).load(pack, "rows", {ids[cell]})
+            if not len(stored):
+                raise UserError(f"cell {cell_id!r}: planned but not trained yet on this platform; run snakemake --cores 2 first")
+            fresh = next(iter(_produce(experiment, {cell: ids[cell]}, frozenset(), "cpu")))["rows"]
+            return stored.iloc[0], fresh.iloc[0]
+    raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
+
+
+def _stop_if_orphaned() -> None:
+    """A job whose master was killed must not go on computing; what it has written so far is kept."""
+    if os.environ.get("WDBENCH_PARENT") and os.getppid() == 1:
+        raise UserError("the workflow that started this job is gone; stopped after the last finished chunk")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An exact minimiser read back from disk; fields as in `oracle.Solution`."""
+
+    W: np.ndarray
+    b: np.ndarray
+    objective: float
+    certificate: float
+
+
+class Solutions:
+    """Exact minimisers of the problems that the trained cells of one data set pose."""
+
+    COLUMNS = ("dataset", "replicate", "model", "penalty", "l1_ratio", "lam", "lam_unit", "decay_mask")
+
+    def __init__(self, table: pd.DataFrame):
+        self.table = {row["key"]: row for row in table.to_dict("records")}
+
+    @classmethod
+    def read(cls, experiment: Experiment, base: str) -> "Solutions":
+        path = paths(experiment)["oracles"] / f"{base}.parquet"
+        if not path.exists():
+            raise UserError(f"{path}: missing; run: python -m wdbench oracle {base}")
+        return cls(pd.read_parquet(path))
+
+    @staticmethod
+    def key(cell: Cell) -> str:
+        from wdbench import resolve
+
+        return json.dumps([*resolve.problem(cell), provenance.governing("exact")])
+
+    def of(self, cell: Cell) -> Solution:
+        row = self.table.get(self.key(cell))
+        if row is None:
+            raise UserError(f"the oracle of {cell.dataset} lacks a problem; run: python -m wdbench oracle "
+                            f"{datasets.base_name(cell.dataset)}")
+        shape = (row["n_features"], row["n_outputs"])
+        return Solution(np.asarray(row["weights"]).reshape(shape), np.asarray(row["bias"]), row["objective"], row["certificate"])
+
+
+def oracle(experiment: Experiment, base: str) -> Path:
+    """Solve every convex problem that trained cells of a data set pose; write results/oracle/<data set>.parquet."""
+    from wdbench import resolve
+
+    path = paths(experiment)["oracles"] / f"{base}.parquet"
+    problems: dict[str, Cell] = {}
+    for pack, members in grid.members(experiment).items():
+        if pack.split("~")[0] == base and members[0][2] != "exact":
+            for cell in grid.pack_cells(experiment, pack):
+                problems.setdefault(Solutions.key(cell), cell)
+    known = {}
+    if path.exists():
+        try:
+            old = pd.read_parquet(path)
+            known = {k: r for k, r in zip(old["key"], old.to_dict("records"), strict=True) if k in problems}
+        except Exception as error:  # noqa: BLE001  pyarrow raises many kinds; a damaged cache is rebuilt, and said so
+            print(f"warning: {path}: cannot be read ({error}); solved again", file=sys.stderr)
+    groups: dict[tuple, list[str]] = defaultdict(list)
+    for key, cell in problems.items():
+        if key not in known:
+            groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)
+    for keys in groups.values():
+        for (cell, solution), key in zip(resolve.solve([problems[k] for k in keys]), keys, strict=True):
+            known[key] = {
+                "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),
+                "lambda": resolve.absolute_lambda(cell), "objective": float(solution.objective),
+                "certificate": float(solution.certificate), "iterations": int(solution.iterations),
+                "converged": bool(solution.converged), "weight_norm": float(np.linalg.norm(solution.W)),
+                "zero_fraction": float((solution.W == 0).mean()), "n_features": solution.W.shape[0],
+                "n_outputs": solution.W.shape[1], "weights": solution.W.ravel().tolist(), "bias": solution.b.tolist(),
+            }
+    return atomic.write_parquet(path, pd.DataFrame([known[key] for key in problems]))
+
+
+class Progress:
+    """How far the whole run is, printed by whichever job finishes a chunk; a file a pack under results/progress."""
+
+    def __init__(self, experiment: Experiment, pack: str, total: int, done: int):
+        self.experiment, self.pack, self.total, self.cached = experiment, pack, total, done
+        self.folder = paths(experiment)["progress"]
+        self.done, self.started, self.said = done, time.time(), 0.0
+        self._write(False)
+
+    def advance(self, cells: int) -> None:
+        self.done += cells
+        self._write(False)
+        if time.time() - self.said > TRACKED_EVERY:
+            self.said = time.time()
+            self._say()
+
+    def close(self) -> None:
+        self._write(True)
+        self._say()
+
+    def _write(self, finished: bool) -> None:
+        state = {"done": self.done, "cached": self.cached, "total": self.total, "finished": finished,
+                 "seconds": time.time() - self.started, "updated": time.time()}
+        atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
+
+    def _say(self) -> None:
+        states = {}
+        for path in self.folder.glob("*.json"):
+            try:
+                states[path.stem] = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+        packs = grid.members(self.experiment)
+        sizes = {pack: states[pack]["total"] if pack in states else _count(self.experiment, members)
+                 for pack, members in packs.items()}
+        done = sum(states[p]["done"] for p in packs if p in states)
+        fresh = sum(states[p]["done"] - states[p]["cached"] for p in packs if p in states)
+        spent = sum(states[p]["seconds"] for p in packs if p in states)
+        finished = sum(states[p]["finished"] for p in packs if p in states)
+        running = sum(1 for s in states.values() if not s["finished"] and time.time() - s["updated"] < 120) or 1
+        rate = fresh / spent * running if spent else 0.0
+        left = (sum(sizes.values()) - done) / rate if rate else float("nan")
+        eta = "" if not np.isfinite(left) else f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+        print(f"[wdbench] packs {finished}/{len(packs)}, cells {done:,}/{sum(sizes.values()):,}, "
+              f"{rate:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})", file=sys.stderr, flush=True)
+
+
+def _count(experiment: Experiment, members) -> int:
+    return sum(sum(1 for _ in grid.cells(experiment.studies[s], d, o)) for s, d, o in members)

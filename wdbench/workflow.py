@@ -1,0 +1,100 @@
+"""What the Snakefile asks: which packs, which files, and digests that change exactly when a job has work to do.
+
+Digests go into `params:`, where Snakemake compares them with those of the last run. Source files are not inputs: a comment
+would then start a job; the digest of the syntax tree changes only when the code does.
+"""
+
+import hashlib
+import shlex
+import sys
+from functools import cached_property
+from pathlib import Path
+
+from wdbench import datasets, gather, grid, plugins, provenance
+from wdbench.config import experiment as experiments
+from wdbench.errors import UserError
+from wdbench.work import paths
+
+
+class Workflow:
+    """One per Snakefile evaluation; `overrides` is what `snakemake --config` gave."""
+
+    def __init__(self, overrides: dict):
+        known = {"config_file", "profile", "results"}
+        unknown = sorted(set(overrides) - known)
+        try:
+            if unknown:
+                raise UserError(f"snakemake --config: key {unknown[0]!r} is unknown; valid: {', '.join(sorted(known))}")
+            self.given = {k: str(v) for k, v in overrides.items()}
+            self.experiment = experiments.load(self.given.get("config_file", "config.yaml"), self.given.get("profile"),
+                                               self.given.get("results"))
+            plugins.load(self.experiment.plugins)
+            self.packs, self.absent = gather.available_packs(self.experiment)
+        except UserError as error:
+            # one sentence instead of Snakemake's traceback through the Snakefile
+            print(f"wdbench: {error}", file=sys.stderr)
+            sys.exit(2)
+        for name, command in sorted(self.absent.items()):
+            print(f"wdbench: data set {name} is unavailable; get it with: {command}", file=sys.stderr)
+
+    @property
+    def command(self) -> str:
+        """The verbs' front, with the same configuration as this evaluation."""
+        options = {"config_file": "--config-file", "profile": "--profile", "results": "--results"}
+        words = [sys.executable, "-m", "wdbench"]
+        for key, option in options.items():
+            if key in self.given:
+                words += [option, self.given[key]]
+        return "WDBENCH_PARENT=1 " + shlex.join(words)
+
+    def path(self, name: str) -> str:
+        """A file of the run's folder."""
+        return str(self.experiment.folder / name)
+
+    def file(self, name: str) -> str:
+        """A file by the name that `work.paths` gives it."""
+        return str(paths(self.experiment)[name])
+
+    def pack_files(self) -> list[str]:
+        return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
+
+    def oracle_files(self) -> list[str]:
+        bases = {p.split("~")[0] for p in self.packs if p.split("~")[2] != "exact"}
+        return [self.path(f"oracle/{base}.parquet") for base in sorted(bases)]
+
+    def oracle_of(self, pack: str) -> list[str]:
+        base, _, optimiser = pack.split("~")
+        return [] if optimiser == "exact" else [self.path(f"oracle/{base}.parquet")]
+
+    def cells(self, pack: str) -> str:
+        """Digest of a pack's cells, data and governing code."""
+        base, _, optimiser = pack.split("~")
+        return _digest(grid.pack_digest(self.experiment, pack), datasets.status(base).sha256, provenance.governing(optimiser))
+
+    def problems(self, base: str) -> str:
+        trained = [p for p in self.packs if p.split("~")[0] == base and p.split("~")[2] != "exact"]
+        return _digest(*(grid.pack_digest(self.experiment, p) for p in trained), datasets.status(base).sha256,
+                       provenance.governing("exact"))
+
+    @cached_property
+    def grid(self) -> str:
+        """Digest of the whole plan: what gather must find."""
+        return _digest(*(self.cells(pack) for pack in self.packs), *sorted(self.absent))
+
+    def code(self, *parts: str) -> str:
+        return provenance.digest(*parts)
+
+    @cached_property
+    def registration(self) -> str:
+        """Digest of the committed ledger of claims, if there is one."""
+        ledger = Path("claims.lock.json")
+        return _digest(ledger.read_text()) if ledger.exists() else "none"
+
+    @property
+    def templates(self) -> str:
+        root = provenance.PACKAGE / "report"
+        return _digest(*(f.read_text() for f in sorted(root.rglob("*")) if f.suffix in (".html", ".css", ".js", ".jinja")))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
