@@ -12,8 +12,9 @@ LAMBDAS = (0.0, 0.01, 0.1, 1.0, 10.0, 100.0)
 def world(effect=-0.1, noise=0.02, datasets=DATASETS, replicates=10, best=1.0, seed=0, lambdas=LAMBDAS) -> pd.DataFrame:
     """Rows of one study: per block a run without penalty and one per λ with l2.
 
-    `effect`: number, or {data set: number}: how much lower (negative) than the unpenalised test loss (1 + noise) that of the best λ is,
-    relatively. `best`: λ that has the lowest validation loss; away from it both losses rise by 0.2 per decade.
+    `effect`: number, or {data set: number}: how much lower (negative) than the unpenalised test loss (1 + noise) that
+    of the best λ is, relatively. `best`: λ that has the lowest validation loss; away from it both losses rise by 0.2
+    per decade.
     """
     rng = np.random.default_rng(seed)
     effects = effect if isinstance(effect, dict) else dict.fromkeys(datasets, effect)
@@ -23,10 +24,17 @@ def world(effect=-0.1, noise=0.02, datasets=DATASETS, replicates=10, best=1.0, s
             level = 1.0 + 0.3 * rng.random()
             relative = effects[dataset] + noise * rng.standard_normal()
             base = {
-                "study": "base+other", "dataset": dataset, "dataset_base": dataset.partition(":")[0], "replicate": replicate,
-                "optimiser": "exact", "precision": "fp64", "status": "ok", "n_classes": np.nan,
+                "study": "base+other", "dataset": dataset, "dataset_base": dataset.partition(":")[0],
+                "replicate": replicate, "optimiser": "exact", "precision": "fp64", "status": "ok", "n_classes": np.nan,
             }  # fmt: skip
-            none = {"penalty": "none", "lambda": 0.0, "lambda_rel": 0.0, "val_loss": level, "test_loss": level, "fidelity": np.nan}
+            none = {
+                "penalty": "none",
+                "lambda": 0.0,
+                "lambda_rel": 0.0,
+                "val_loss": level,
+                "test_loss": level,
+                "fidelity": np.nan,
+            }
             rows.append(base | none)
             for lam in lambdas:
                 decades = abs(np.log10(max(lam, 1e-3) / best))
@@ -49,7 +57,17 @@ def world(effect=-0.1, noise=0.02, datasets=DATASETS, replicates=10, best=1.0, s
 
 def plan(runs: pd.DataFrame) -> pd.DataFrame:
     """The plan that these runs fulfil: no outcome columns."""
-    axes = ["cell_id", "study", "dataset", "dataset_base", "replicate", "penalty", "lambda_rel", "optimiser", "precision"]
+    axes = [
+        "cell_id",
+        "study",
+        "dataset",
+        "dataset_base",
+        "replicate",
+        "penalty",
+        "lambda_rel",
+        "optimiser",
+        "precision",
+    ]
     return runs[axes].copy()
 
 

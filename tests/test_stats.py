@@ -44,7 +44,13 @@ def test_same_seed_same_bits_other_seed_other_bits():
 
 def test_degenerate_samples():
     constant = stats.mean_effect(np.full(10, 0.3), 0.05, rng())
-    assert (constant.method, constant.low, constant.high, constant.mde) == ("constant", 0.3, 0.3, 0.0)
+    assert (constant.method, constant.low, constant.mean, constant.high, constant.mde) == (
+        "constant",
+        0.3,
+        0.3,
+        0.3,
+        0.0,
+    )
     assert constant.p == pytest.approx(2 / 2**10)
     assert stats.mean_effect(np.zeros(10), 0.05, rng()).p == 1.0
     # five equal differences are no more than 2/2^5 evidence
@@ -57,11 +63,11 @@ def test_degenerate_samples():
 
 
 def test_intervals_cover():
-    """Nominal 95 %: the bootstrap of ten normal blocks is known to cover a little less."""
+    """Nominal 95 %; plain BCa of ten normal blocks is known to cover 89 % (1,500 samples), and may not cover less."""
     generator = rng(7)
     samples = generator.normal(0.2, 1, (200, 10))
     hits = [e.low <= 0.2 <= e.high for e in (stats.mean_effect(s, 0.05, generator) for s in samples)]
-    assert 0.86 <= np.mean(hits) <= 0.98
+    assert 0.83 <= np.mean(hits) <= 0.95
 
 
 def test_sign_flip_keeps_its_level():

@@ -273,15 +273,16 @@ def verify(experiment, reference):
 
 
 @main.command()
+@click.option("--update", is_flag=True, help="Also record changed claims; they stay post hoc, with what changed.")
 @with_experiment
-def register(experiment):
+def register(experiment, update):
     """Enter new claims of claims.yaml in the ledger claims.lock.json, before the run that judges them.
 
     Example: python -m wdbench register
     """
     from wdbench import judging
 
-    judging.register(experiment)
+    judging.register(experiment, update)
 
 
 @main.command()

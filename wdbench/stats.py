@@ -49,7 +49,9 @@ def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> 
     """Mean of paired effects [n] with its interval and p.
 
     BCa bootstrap (Efron 1987) for n >= 8, else t; p by sign flips for n >= 6, else by t. A bootstrap that has no BCa
-    interval (too few distinct values) falls back to t. Raises ValueError for effects that are empty or not finite.
+    interval (too few distinct values) falls back to t. Of normal effects the nominal 95 % BCa interval covers 88 % at
+    n = 8, 89 % at 10, 92 % at 20 (simulated); the sign-flip p has its level. Raises ValueError for effects that are
+    empty or not finite.
     """
     effects = _finite(effects)
     n, mean = len(effects), float(effects.mean())
@@ -57,7 +59,7 @@ def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> 
         return Estimate(mean, *[np.nan] * 5, 1, np.nan, 0, np.nan, "none")
     spread = float(effects.std(ddof=1))
     if spread <= 1e-12 * max(abs(mean), np.finfo(float).tiny):
-        p = sign_flip_p(effects, rng)
+        mean, p = float(effects[0]), sign_flip_p(effects, rng)
         return Estimate(mean, mean, mean, mean, mean, p, n, 0.0, n - 1, 0.0, "constant")
     se, dof = float(spread / np.sqrt(n)), n - 1
     intervals, method = _bca(effects, alpha, rng) if n >= BOOTSTRAP_FROM else (None, "t")

@@ -87,7 +87,7 @@ class Workflow:
     @cached_property
     def registration(self) -> str:
         """Digest of the committed ledger of claims, if there is one."""
-        ledger = Path("claims.lock.json")
+        ledger = Path(self.experiment.claims).with_suffix(".lock.json")
         return _digest(ledger.read_text()) if ledger.exists() else "none"
 
     @property

@@ -188,7 +188,7 @@ def _refuse_ambiguous(claim: Claim, name: str, rows: pd.DataFrame, over: list[st
     twice = rows[rows.duplicated([*KEYS, *over], keep=False)]
     if twice.empty:
         return
-    first = twice[(twice[[*KEYS, *over]].astype(str) == twice[[*KEYS, *over]].iloc[0].astype(str)).all(axis=1)]
+    first = twice.merge(twice[[*KEYS, *over]].head(1), on=[*KEYS, *over])
     differ = [column for column in TREATMENT if column in first and first[column].nunique(dropna=False) > 1]
     where = f"{len(first)} rows in block {first['block'].iloc[0]} of {first['stratum'].iloc[0]}"
     what = ", ".join(differ) or "nothing but the cell id"

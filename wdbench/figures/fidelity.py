@@ -46,9 +46,12 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         if c in set(found["coupling"])
     ]
     if not couplings:
-        return style.message_figure(f"no cell has both a learning rate and a measured fidelity")
-    figure = style.new_figure(panels.height(len(couplings)) + 0.75 + 0.4 * (len(couplings) > 2))
-    axes = panels.grid(figure, len(couplings), top_in=0.75)
+        return style.message_figure("no cell has both a learning rate and a measured fidelity")
+    shown = [
+        p for p in ORDER if ((found["precision"] == p[0]) & (found["rounding"].fillna("none") == p[1])).any()
+    ]
+    handles = [panels.handle(*panels.arm_style(ORDER.index(p)), labels.arithmetic(*p)) for p in shown]
+    figure, axes = panels.sheet(len(couplings), handles)
     low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
         for place, (precision, rounding) in enumerate(ORDER):
@@ -87,21 +90,6 @@ def draw(runs: DataFrame, metric: str) -> Figure:
                 ",", " "
             ),
         )
-    shown = [
-        pair
-        for pair in ORDER
-        if ((found["precision"] == pair[0]) & (found["rounding"].fillna("none") == pair[1])).any()
-    ]
-    figure.legend(
-        handles=[
-            panels.handle(*panels.arm_style(ORDER.index(pair)), labels.arithmetic(*pair)) for pair in shown
-        ],
-        loc="upper left",
-        bbox_to_anchor=(panels.LEFT_IN / 7 - 0.012, 1.0),
-        ncols=2,
-        handlelength=2.6,
-        columnspacing=1.2,
-    )
     panels.y_label(
         figure,
         axes,

@@ -1,5 +1,6 @@
 """Forest: estimate and interval of each data set, the margin, and the overall verdict in the last row."""
 
+import math
 import textwrap
 
 import numpy as np
@@ -14,7 +15,7 @@ from wdbench.figures import labels, style, words
 from wdbench.figures.registry import Tables, register, table
 
 ROW_IN, ABOVE_IN, BELOW_IN = 0.27, 0.36, 0.52
-LEFT, RIGHT = 0.245, 0.60  # of the width: data set names to the left, numbers and verdicts to the right
+LEFT, RIGHT = 0.245, 0.575  # of the width: data set names to the left, numbers and verdicts to the right
 COLUMNS = ("claim_id", "dataset", "estimate", "ci_low", "ci_high", "margin", "n", "verdict")
 
 
@@ -27,9 +28,10 @@ def rows_of(claim: Claim, tables: Tables) -> DataFrame:
 
 
 def effects_of(claim: Claim, tables: Tables) -> DataFrame:
-    """The claim's rows of effects: dataset, effect, one a block."""
+    """The claim's rows of effects that its estimates are means of: dataset, effect, one a block (and component)."""
     effects = table(tables, "effects", ("claim_id", "dataset", "effect"))
-    return effects[effects["claim_id"] == claim.id]
+    mine = effects[effects["claim_id"] == claim.id]
+    return mine[mine["used"].astype(bool)] if "used" in mine else mine
 
 
 def height(n_rows: int) -> float:
@@ -74,8 +76,9 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
     scale = 100.0 if words.is_percent(claim) else 1.0
     low, high = _limits(rows)
     blocks = dict(tuple(effects.groupby("dataset", sort=False)["effect"])) if len(effects) else {}
-    if np.nanmax(np.abs(rows["estimate"].to_numpy(float)), initial=0) > 50 * _typical(rows):
-        axes.set_xscale("symlog", linthresh=scale * _typical(rows), linscale=0.8)
+    if np.nanmax(np.abs(rows["estimate"].to_numpy(float)), initial=0) > 30 * _typical(rows):
+        low, high = low * (2 if low < 0 else 1), high * (2 if high > 0 else 1)
+        _symmetric_log(axes, scale * _typical(rows), scale * max(abs(low), abs(high)))
     axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
     for place, row in enumerate(rows.to_dict("records")):
         _row(axes, place, row, scale, (low, high), claim, blocks.get(row["dataset"]))
@@ -83,7 +86,7 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
     if rows["dataset"].eq("all").any() and len(rows) > 1:
         axes.axhline(len(rows) - 1.5, color="#9a9a9a", linewidth=0.7)
     transform = axes.get_yaxis_transform()
-    for offset, word in ((1.02, "n"), (1.12, "estimate [interval]"), (1.62, "verdict")):
+    for offset, word in ((1.03, "n"), (1.145, "estimate [interval]"), (1.79, "verdict")):
         axes.text(offset, -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
     shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
     axes.set_xlabel(_wrapped(words.effect_name(claim)) + f"\n{words.reading(claim)}{shaded}", fontsize=8)
@@ -91,6 +94,16 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
 
 def _wrapped(text: str, width: int = 62) -> str:
     return "\n".join(textwrap.wrap(text, width))
+
+
+def _symmetric_log(axes: Axes, typical: float, largest: float) -> None:
+    """Linear within the decade of `typical`, logarithmic beyond, at most two labels on each side of 0."""
+    first, last = math.floor(math.log10(typical)), math.floor(math.log10(largest))
+    axes.set_xscale("symlog", linthresh=10.0**first, linscale=0.6)
+    powers = [10.0**first, 10.0**last] if last > first else [10.0**first]
+    ticks = [-p for p in reversed(powers)] + [0.0] + powers
+    axes.set_xticks(ticks, [words.number(tick, 1) for tick in ticks])
+    axes.minorticks_off()
 
 
 def _typical(rows: DataFrame) -> float:
@@ -123,9 +136,9 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
             heights,
             linestyle="",
             marker=".",
-            markersize=2.4,
+            markersize=3,
             color=colour,
-            alpha=0.35,
+            alpha=0.45,
             zorder=2,
             markeredgewidth=0,
         )
@@ -144,10 +157,10 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
             linestyle="",
         )
     transform = axes.get_yaxis_transform()
-    axes.text(1.02, place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
-    axes.text(1.12, place, words.estimate(row, claim), transform=transform, va="center", fontsize=8)
+    axes.text(1.03, place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
+    axes.text(1.145, place, words.estimate(row, claim), transform=transform, va="center", fontsize=8)
     axes.text(
-        1.62,
+        1.79,
         place,
         f"{labels.VERDICT_SYMBOLS.get(row['verdict'], '')} {labels.VERDICTS.get(row['verdict'], row['verdict'])}",
         transform=transform,

@@ -66,7 +66,7 @@ LABELS = {
     "diverged": Label("diverged runs", "share", share=True),
     "diverged_step": Label("step at which the run diverged", "steps"),
     "lambda": Label("λ", "objective's unit"),
-    "lambda_rel": Label("λ", "in units of the data set's anchor λ_max"),
+    "lambda_rel": Label("λ", "in units of the data set's anchor"),
     "lambda1": Label("λ₁", "objective's unit"),
     "lambda2": Label("λ₂", "objective's unit"),
     "lr": Label("learning rate η", "per step"),

@@ -12,44 +12,47 @@ from wdbench.figures import style
 
 COLUMNS, PANEL_IN, GAP_Y_IN = 3, 1.32, 0.50
 LEFT_IN, RIGHT_IN, GAP_X_IN = 0.68, 0.10, 0.52
-HEAD_IN, FOOT_IN = 0.42, 0.50
+LEGEND_LINE_IN, TITLE_IN, FOOT_IN = 0.17, 0.24, 0.50
+_LETTER_IN, _HANDLE_IN = 0.064, 0.52  # width of a letter at 8 pt, of a legend's handle with its spaces
 
 
-def height(n_panels: int) -> float:
-    """Inches that so many panels take, legend and x label included."""
-    lines = math.ceil(max(n_panels, 1) / COLUMNS)
-    return HEAD_IN + lines * PANEL_IN + (lines - 1) * GAP_Y_IN + FOOT_IN
-
-
-def grid(figure: Figure, n_panels: int, top_in: float = 0.0) -> list[Axes]:
-    """`n_panels` axes, three to a row (fewer: wider), whose block begins `top_in` inches below the figure's upper edge."""
-    width, total = figure.get_figwidth(), figure.get_figheight()
-    columns = min(COLUMNS, max(n_panels, 1))
+def sheet(n_panels: int, handles: list[Line2D], above_in: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure with a legend and `n_panels` axes, three to a row (fewer: wider), below `above_in` free inches."""
+    columns_of_legend = _legend_columns(handles)
+    head = above_in + TITLE_IN + LEGEND_LINE_IN * math.ceil(len(handles) / columns_of_legend)
+    lines = math.ceil(n_panels / COLUMNS)
+    total = head + lines * PANEL_IN + (lines - 1) * GAP_Y_IN + FOOT_IN
+    figure = style.new_figure(total)
+    width, columns = figure.get_figwidth(), min(COLUMNS, n_panels)
     panel = min((width - LEFT_IN - RIGHT_IN - (columns - 1) * GAP_X_IN) / columns, 3.6)
-    made = []
+    axes = []
     for place in range(n_panels):
         line, column = divmod(place, columns)
-        left = LEFT_IN + column * (panel + GAP_X_IN)
-        top = top_in + HEAD_IN + line * (PANEL_IN + GAP_Y_IN)
-        made.append(
-            figure.add_axes((left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total))
-        )
-    return made
-
-
-def legend(figure: Figure, handles: list[Line2D], top_in: float = 0.0) -> None:
-    """One legend in the head of a block of panels."""
-    total = figure.get_figheight()
+        left, top = LEFT_IN + column * (panel + GAP_X_IN), head + line * (PANEL_IN + GAP_Y_IN)
+        box = (left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total)
+        axes.append(figure.add_axes(box))
     figure.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(LEFT_IN / figure.get_figwidth() - 0.012, (total - top_in) / total),
-        ncols=min(len(handles), 4),
+        bbox_to_anchor=((LEFT_IN - 0.08) / width, (total - above_in) / total),
+        ncols=columns_of_legend,
         handlelength=2.4,
         columnspacing=1.4,
         borderaxespad=0.1,
+        labelspacing=0.25,
         fontsize=8,
     )
+    return figure, axes
+
+
+def _legend_columns(handles: list[Line2D]) -> int:
+    """How many columns of a legend fit the width, each as wide as its longest text."""
+    for columns in range(min(len(handles), 4), 1, -1):
+        per = math.ceil(len(handles) / columns)
+        widest = [max(len(h.get_label()) for h in handles[i : i + per]) for i in range(0, len(handles), per)]
+        if sum(_HANDLE_IN + _LETTER_IN * n for n in widest) <= style.WIDTH_IN - LEFT_IN - RIGHT_IN:
+            return columns
+    return 1
 
 
 def x_label(figure: Figure, text: str, bottom_in: float = 0.14) -> None:

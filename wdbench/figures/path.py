@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
-from wdbench.figures import forest, labels, panels, rows, style
+from wdbench.figures import forest, labels, panels, rows, style, words
 from wdbench.figures.registry import Tables, register, table
 
 
@@ -49,42 +49,55 @@ def _looks(claim: Claim) -> dict[tuple[str, str], tuple]:
             looks[label, ""] = (colour, line, marker, label)
             continue
         for condition, (dash, mark) in zip(claim.conditions, (("-", "o"), (":", "^")), strict=True):
-            looks[label, condition] = (colour, dash, mark, f"{label}, where {claim.conditions[condition]}")
+            looks[label, condition] = (
+                colour,
+                dash,
+                mark,
+                f"{label}; {words.condition(claim.conditions[condition])}",
+            )
     return looks
 
 
-def draw_on(figure: Figure, claim: Claim, paths: Paths, top_in: float = 0.0) -> None:
-    """Panels of `paths` in `figure`, from `top_in` inches down."""
-    axes = panels.grid(figure, len(paths.strata), top_in)
+def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
+    """A figure with the panels of `paths` below `above_in` free inches."""
     looks = _looks(claim)
     present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
-    share = labels.is_share(paths.metric)
+    looks = {key: look for key, look in looks.items() if key in present}
+    figure, axes = panels.sheet(len(paths.strata), _handles(paths, looks), above_in)
     for axis, stratum in zip(axes, paths.strata, strict=True):
-        held = [np.array([])]
-        for (arm, condition), look in looks.items():
-            if (arm, condition) not in present:
-                continue
-            points = _of(paths.curves, stratum, arm, condition)
-            held.append(_arm(axis, points, _of(paths.chosen, stratum, arm, condition), look[:3]))
+        held = [
+            _arm(
+                axis,
+                _of(paths.curves, stratum, *key),
+                _of(paths.chosen, stratum, *key),
+                look[:3],
+                bool(key[1]),
+            )
+            for key, look in looks.items()
+        ]
         panels.title(axis, labels.dataset(stratum))
         panels.log_x(axis)
-        panels.scale_y(axis, np.concatenate(held), share)
-    handles = [panels.handle(*look) for key, look in looks.items() if key in present]
+        panels.scale_y(axis, np.concatenate(held), labels.is_share(paths.metric))
+    panels.y_label(figure, axes, labels.axis(paths.metric, paths.task))
+    n = int(paths.curves["n"].max())
+    panels.x_label(figure, f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band.")
+    return figure
+
+
+def _handles(paths: Paths, looks: dict) -> list:
+    handles = [panels.handle(*look) for look in looks.values()]
     if len(paths.chosen):
         handles.append(panels.handle(style.INK, "", "v", "chosen on validation"))
     if (paths.curves["n_lost"] > 0).any():
         handles.append(panels.handle(style.VERMILION, "", "x", "a replicate diverged"))
-    panels.legend(figure, handles, top_in)
-    panels.y_label(figure, axes, labels.axis(paths.metric, paths.task))
-    n = int(paths.curves["n"].max())
-    panels.x_label(figure, f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band.")
+    return handles
 
 
 def _of(frame: DataFrame, stratum: str, arm: str, condition: str) -> DataFrame:
     return frame[(frame["stratum"] == stratum) & (frame["arm"] == arm) & (frame["condition"] == condition)]
 
 
-def _arm(axis, points: DataFrame, chosen: DataFrame, look) -> np.ndarray:
+def _arm(axis, points: DataFrame, chosen: DataFrame, look, faint: bool) -> np.ndarray:
     """One arm in one panel; returns the values that the y axis must hold."""
     colour, line, marker = look
     points = points.sort_values("x")
@@ -92,7 +105,7 @@ def _arm(axis, points: DataFrame, chosen: DataFrame, look) -> np.ndarray:
     for row in points[~(points["x"] > 0)].itertuples():  # λ = 0 has no place on a log axis: a level line
         axis.axhline(row.mean, color=colour, linestyle=line, linewidth=1.2)
         if np.isfinite(row.low):
-            axis.axhspan(row.low, row.high, color=colour, alpha=0.12, linewidth=0)
+            axis.axhspan(row.low, row.high, color=colour, alpha=0.06 if faint else 0.12, linewidth=0)
     if len(along):
         x = along["x"].to_numpy(float)
         axis.plot(x, along["mean"], color=colour, linestyle=line, marker=marker, markersize=3)
@@ -101,7 +114,7 @@ def _arm(axis, points: DataFrame, chosen: DataFrame, look) -> np.ndarray:
             along["low"].to_numpy(float),
             along["high"].to_numpy(float),
             color=colour,
-            alpha=0.18,
+            alpha=0.08 if faint else 0.18,
             linewidth=0,
         )
         lost = along[along["n_lost"] > 0]
@@ -156,9 +169,7 @@ def path(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lamb
     paths = paths_of(claim, tables, metric, x)
     if not paths.strata:
         return style.message_figure(f"{claim.id}: no run fits the arms of this claim")
-    figure = style.new_figure(panels.height(len(paths.strata)))
-    draw_on(figure, claim, paths)
-    return figure
+    return draw_below(claim, paths)
 
 
 @register("path_and_forest")
@@ -171,7 +182,6 @@ def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: 
     if not paths.strata or paths.curves.groupby(["stratum", "arm", "condition"])["x"].nunique().max() < 2:
         return forest.forest(claim, tables)
     above = forest.height(len(verdicts)) + 0.15
-    figure = style.new_figure(above + panels.height(len(paths.strata)))
+    figure = draw_below(claim, paths, above)
     forest.draw_on(forest.axes_in(figure, len(verdicts)), claim, verdicts, forest.effects_of(claim, tables))
-    draw_on(figure, claim, paths, top_in=above)
     return figure

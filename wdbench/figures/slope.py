@@ -50,9 +50,8 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
         return forest.forest(claim, tables)
     verdicts = forest.rows_of(claim, tables)
     order = rows.in_order(claim, tables, found["stratum"].unique())
-    figure = style.new_figure(panels.height(len(order)))
-    axes = panels.grid(figure, len(order))
     compared = found["arm"].eq("effect").all()
+    figure, axes = panels.sheet(len(order), _handles(claim, found, compared))
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
         _panel(axis, mine)
@@ -63,25 +62,26 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
         if compared:
             axis.axhline(0, color=style.INK, linewidth=0.7, zorder=1)
         note(axis, claim, verdicts, stratum, mine)
-    names = rows.arm_names(claim)
-    shown = (
-        f"{names['treatment']} against {names.get('control', claim.threshold)}"
-        if compared
-        else names.get("treatment", "runs")
-    )
-    handles = [
-        panels.handle(style.BLUE, "-", "o", f"{shown}: mean, 95 % t band", linewidth=2),
-        panels.handle(style.BLUE, "-", "", "one block", linewidth=0.6),
-    ]
-    if found["y"].isna().any():
-        handles.append(panels.handle(style.VERMILION, "", "x", "a block diverged"))
-    panels.legend(figure, handles)
     text = words.contrast_name(claim, metric) if compared else labels.axis(metric, rows.task_of(found))
     panels.y_label(figure, axes, text)
     n = found.groupby("stratum")["block"].nunique()
     span = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     panels.x_label(figure, f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel.")
     return figure
+
+
+def _handles(claim: Claim, found: DataFrame, compared: bool) -> list:
+    names = rows.arm_names(claim)
+    shown = names.get("treatment", "runs")
+    if compared:
+        shown = f"{shown} against {names.get('control', claim.threshold)}"
+    handles = [
+        panels.handle(style.BLUE, "-", "o", f"{shown}: mean, 95 % t band", linewidth=2),
+        panels.handle(style.BLUE, "-", "", "one block", linewidth=0.6),
+    ]
+    if found["y"].isna().any():
+        handles.append(panels.handle(style.VERMILION, "", "x", "a block diverged"))
+    return handles
 
 
 def _slope_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> None:
@@ -160,8 +160,12 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         return forest.forest(claim, tables)
     order = rows.in_order(claim, tables, found["dataset"].unique())
     names = rows.arm_names(claim)
-    figure = style.new_figure(panels.height(len(order)))
-    axes = panels.grid(figure, len(order))
+    handles = [
+        panels.handle(style.BLUE, "-", "", "block that falls"),
+        panels.handle(style.VERMILION, (0, (3, 2)), "", "block that rises"),
+        panels.handle(style.INK, "-", "o", "mean", linewidth=2),
+    ]
+    figure, axes = panels.sheet(len(order), handles)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found.loc[found["dataset"] == stratum, ["control", "treatment"]].to_numpy(float)
         better = mine[:, 1] < mine[:, 0]
@@ -179,13 +183,5 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         axis.set_xticks([0, 1], [names.get("control", "control"), names.get("treatment", "treatment")])
         panels.scale_y(axis, mine.ravel(), labels.is_share(claim.metric[0]) if claim.metric else True)
         panels.title(axis, f"{labels.dataset(stratum)}, n = {len(mine)}")
-    panels.legend(
-        figure,
-        [
-            panels.handle(style.BLUE, "-", "", "block that falls"),
-            panels.handle(style.VERMILION, (0, (3, 2)), "", "block that rises"),
-            panels.handle(style.INK, "-", "o", "mean", linewidth=2),
-        ],
-    )
     panels.y_label(figure, axes, labels.axis(claim.metric[0]) if claim.metric else "")
     return figure

@@ -58,6 +58,8 @@ _RC = {
     "xtick.color": INK,
     "ytick.color": INK,
     "axes.unicode_minus": True,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 1.5,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.hashsalt": "wdbench",
@@ -91,10 +93,18 @@ def message_figure(text: str) -> Figure:
     return figure
 
 
-_PATH_DATA = re.compile(rb' d="[^"]*"')
-_PLACED = re.compile(rb'(?:translate\([^)]*\)|\b(?:x|y|cx|cy|width|height)="[\d.\-]+")')
 _LONG_NUMBER = re.compile(rb"(-?\d+\.\d{2})\d+")
-_DOCTYPE = re.compile(rb"<!DOCTYPE[^>]*>\s*")
+_PLACES = re.compile(rb'(?: d="[^"]*"|translate\([^)]*\)|\b(?:x|y|cx|cy|width|height)="[\d.\-]+")')
+# what a browser does not need: document type, comments, groups' names, indentation, spaces inside path data
+_UNNEEDED = (
+    (re.compile(rb"<!DOCTYPE[^>]*>|<!--.*?-->", re.S), b""),
+    (re.compile(rb"<metadata>.*?</metadata>", re.S), b""),
+    (re.compile(rb'<g id="[^"]*"'), b"<g"),
+    (re.compile(rb"DejaVuSans-(Bold-)?"), rb"\1"),
+    (re.compile(rb"\n\s*(?=<)"), b""),
+    (re.compile(rb" ?\n(?=[A-Za-z\"])"), b""),
+    (re.compile(rb'(?<=[ "\d])([MLQCz]) '), rb"\1"),
+)
 
 
 @styled
@@ -102,12 +112,10 @@ def svg(figure: Figure) -> bytes:
     """SVG of `figure`: the same figure gives the same bytes (fixed ids, no date, coordinates to 1/100 pt)."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    content = _DOCTYPE.sub(b"", buffer.getvalue())
-
-    def shorten(match):
-        return _LONG_NUMBER.sub(rb"\1", match.group(0))
-
-    return _PLACED.sub(shorten, _PATH_DATA.sub(shorten, content))
+    content = _PLACES.sub(lambda match: _LONG_NUMBER.sub(rb"\1", match[0]), buffer.getvalue())
+    for pattern, replacement in _UNNEEDED:
+        content = pattern.sub(replacement, content)
+    return content
 
 
 @styled

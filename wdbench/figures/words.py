@@ -121,27 +121,51 @@ def reading(claim: Claim) -> str:
     return "> 0 agrees with the claim."
 
 
-def effect_value(value, claim: Claim, digits: int = 3) -> str:
-    """One effect with its sign and, where it is read so, its per cent sign."""
-    if missing(value):
-        return "–"
-    return f"{signed(100 * float(value), digits)} %" if is_percent(claim) else signed(value, digits)
+def _decimals(half_width: float) -> int:
+    """Decimals that give an interval's half width two significant digits."""
+    return min(max(1 - math.floor(math.log10(half_width)), 0), 8)
 
 
-def interval(low, high, claim: Claim | None = None, digits: int = 3) -> str:
+def interval(low, high, claim: Claim | None = None, decimals: int | None = None) -> str:
     """`[low, high]`, as per cent where the claim is read so; empty where both are missing."""
     if missing(low) and missing(high):
         return ""
     scale = 100 if claim is not None and is_percent(claim) else 1
-    ends = [number(end if missing(end) else scale * float(end), digits) for end in (low, high)]
-    return f"[{ends[0]}, {ends[1]}]"
+    return f"[{_fixed(low, scale, decimals)}, {_fixed(high, scale, decimals)}]"
+
+
+def _fixed(value, scale: float, decimals: int | None) -> str:
+    if missing(value):
+        return "–"
+    value = float(value) * scale
+    if decimals is None or math.isinf(value):
+        return number(value)
+    text = f"{value:.{decimals}f}".replace("-", MINUS)
+    return text if text.strip("−0.") or value == 0 else text.removeprefix(MINUS)
 
 
 def estimate(row, claim: Claim) -> str:
-    """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv; empty where it holds no number."""
-    if missing(row.get("estimate")):
+    """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where it holds no number."""
+    value, low, high = (row.get(name) for name in ("estimate", "ci_low", "ci_high"))
+    if missing(value):
         return ""
-    return f"{effect_value(row['estimate'], claim)} {interval(row.get('ci_low'), row.get('ci_high'), claim)}".strip()
+    scale = 100 if is_percent(claim) else 1
+    ends = [
+        abs(float(value) - float(end)) * scale
+        for end in (low, high)
+        if not missing(end) and math.isfinite(end)
+    ]
+    half = max(ends, default=0.0)
+    sized = half > 0 and 1e-4 <= max(abs(float(value)) * scale, half) < 1e5
+    decimals = _decimals(half) if sized else None
+    text = _fixed(value, scale, decimals)
+    plus = "+" if float(value) > 0 else ""
+    return f"{plus}{text}{' %' if is_percent(claim) else ''} {interval(low, high, claim, decimals)}".strip()
+
+
+def condition(text: str) -> str:
+    """A filter as a reader says it: `precision == "fp32"` -> `precision fp32`."""
+    return text.replace(" == ", " ").replace('"', "").replace("'", "").replace("_", " ")
 
 
 def count(value) -> str:

@@ -9,7 +9,19 @@ import pandas as pd
 import torch
 
 from wdbench.identities import (  # noqa: F401  (importing a file registers its checks)
-    bias_scale_noise, decay, invariance, logistic, loss_and_lambda, norms, rounding, sparsity, steps,
+    bias_scale_noise,
+    classes,
+    conventions,
+    coupling,
+    decay,
+    invariance,
+    lambda_zero,
+    logistic,
+    norms,
+    penalty,
+    rounding,
+    sparsity,
+    update_equation,
 )
 from wdbench.identities.registry import CHECKS, COLUMNS, KINDS, Check, Result, check, counter, table, verdicts
 

@@ -61,7 +61,15 @@ def _():
     for name in ("momentum", "nesterov"):
         optimiser, rates = updates.Optimiser(name), {}
         norms = []
-        descend(_start(10), _idle, 400, lr, optimiser, updates.decay("coupled", 0.0, lam, lr), watch=lambda t, w: norms.append(w.norm()))
+        descend(
+            _start(10),
+            _idle,
+            400,
+            lr,
+            optimiser,
+            updates.decay("coupled", 0.0, lam, lr),
+            watch=lambda t, w: norms.append(w.norm()),
+        )
         rates = 1 - float(norms[400] / norms[300]) ** 0.01
         yield Result(100, abs(rates / (lr * lam * optimiser.gain) - 1), name, "to first order in lr lambda")
 
@@ -71,14 +79,23 @@ def _():
     w, lr = _start(), 1e-3
     for lam in (0.01, 1.0, 100.0):
         found = descend(w, _idle, 1, lr, updates.Optimiser("adam"), updates.decay("coupled", 0.0, lam, lr))
-        yield Result(len(w), float(((w - found) / (lr * w.sign()) - 1).abs().max()), f"step 1, lambda = {lam:g}",
-                     "off by eps / (lambda |w|)")
+        yield Result(
+            len(w),
+            float(((w - found) / (lr * w.sign()) - 1).abs().max()),
+            f"step 1, lambda = {lam:g}",
+            "off by eps / (lambda |w|)",
+        )
     decay = updates.decay("coupled", 0.0, 1.0, 1e-7)
     found = descend(w, _idle, 10, 1e-7, updates.Optimiser("adam"), decay)
     yield Result(len(w), float(((w - found) / (10 * 1e-7 * w.sign()) - 1).abs().max()), "10 steps, lr = 1e-7")
 
 
-@check("I7", "SGD: monotone below lr lambda = 1, alternating up to 2, diverging above", tolerance=0, unit="inputs that disagree")
+@check(
+    "I7",
+    "SGD: monotone below lr lambda = 1, alternating up to 2, diverging above",
+    tolerance=0,
+    unit="inputs that disagree",
+)
 def _():
     rates = tensor(np.linspace(0.005, 2.995, 300))
     w, wrong = torch.ones(300, dtype=torch.float64), 0
@@ -90,20 +107,33 @@ def _():
     return Result(300, wrong)
 
 
-@counter("I7", "bf16 weights, decay rounded by itself: nothing decays", tolerance=1.0, unit="share of weights unchanged")
+@counter(
+    "I7", "bf16 weights, decay rounded by itself: nothing decays", tolerance=1.0, unit="share of weights unchanged"
+)
 def _():
     w = _start().float().bfloat16().float()
     for rate in (1e-4, 1e-3, 2.0**-9):
-        found = descend(w, _idle, 1000, 0.01, decay=updates.decay("decoupled", 0.0, rate / 0.01, 0.01), arithmetic=BF16_SPLIT)
-        yield Result(len(w), float((found == w).double().mean()), f"lr lambda = {rate:.4g}", "1,000 steps; I15 has all values")
+        found = descend(
+            w, _idle, 1000, 0.01, decay=updates.decay("decoupled", 0.0, rate / 0.01, 0.01), arithmetic=BF16_SPLIT
+        )
+        yield Result(
+            len(w), float((found == w).double().mean()), f"lr lambda = {rate:.4g}", "1,000 steps; I15 has all values"
+        )
 
 
 @counter("I7", "Adam, coupled: chatters about 0", tolerance=0.1, unit="share of steps on which |w| grows")
 def _():
     lr, grown = 0.1, []
     sizes = []
-    descend(_start(50), _idle, 400, lr, updates.Optimiser("adam"), updates.decay("coupled", 0.0, 1.0, lr),
-            watch=lambda t, w: sizes.append(w.abs()))
+    descend(
+        _start(50),
+        _idle,
+        400,
+        lr,
+        updates.Optimiser("adam"),
+        updates.decay("coupled", 0.0, 1.0, lr),
+        watch=lambda t, w: sizes.append(w.abs()),
+    )
     grown = torch.stack([after > before for before, after in zip(sizes, sizes[1:], strict=False)]).double()
     return Result(grown.numel(), float(grown.mean()), note="the decay is constant, not proportional to w")
 
@@ -111,7 +141,10 @@ def _():
 def _random_steps(count: int = 100_000):
     """w, g [count, 3] and lr, lambda [count, 1] with 0 < lr lambda < 1."""
     rng = generator("I8")
-    w, g = tensor(rng.standard_normal((count, 3))), tensor(rng.standard_normal((count, 3)) * np.exp(rng.standard_normal((count, 1))))
+    w, g = (
+        tensor(rng.standard_normal((count, 3))),
+        tensor(rng.standard_normal((count, 3)) * np.exp(rng.standard_normal((count, 1)))),
+    )
     lr = tensor(np.exp(rng.uniform(-6, 0, (count, 1))))
     return w, g, lr, tensor(rng.uniform(0.001, 1, (count, 1))) / lr
 
@@ -121,16 +154,28 @@ def _norms(w, g, lr, lam, coupling):
     return updates.step(w, g, updates.State(), 1, lr, 1.0, SGD, decay, FP64)[0].norm(dim=1)
 
 
-@check("I8", "the decayed step is shorter than the undecayed one iff 2 lr <w,g> < (2 - lr lambda) |w|^2", tolerance=0, unit="inputs that disagree")
+@check(
+    "I8",
+    "the decayed step is shorter than the undecayed one iff 2 lr <w,g> < (2 - lr lambda) |w|^2",
+    tolerance=0,
+    unit="inputs that disagree",
+)
 def _():
     w, g, lr, lam = _random_steps()
     predicted = (2 * lr * (w * g).sum(1, keepdim=True) < (2 - lr * lam) * w.square().sum(1, keepdim=True)).squeeze(1)
     for coupling in ("coupled", "decoupled"):
         shorter = _norms(w, g, lr, lam, coupling) < _norms(w, g, lr, torch.zeros_like(lam), coupling)
-        yield Result(len(w), int((shorter != predicted).sum()), coupling, f"true for {float(predicted.double().mean()):.1%}")
+        yield Result(
+            len(w), int((shorter != predicted).sum()), coupling, f"true for {float(predicted.double().mean()):.1%}"
+        )
 
 
-@check("I8", "|w| falls iff lr^2 |g|^2 - 2 (1 - lr lambda) lr <w,g> < lr lambda (2 - lr lambda) |w|^2", tolerance=0, unit="inputs that disagree")
+@check(
+    "I8",
+    "|w| falls iff lr^2 |g|^2 - 2 (1 - lr lambda) lr <w,g> < lr lambda (2 - lr lambda) |w|^2",
+    tolerance=0,
+    unit="inputs that disagree",
+)
 def _():
     w, g, lr, lam = _random_steps()
     rate = lr * lam
@@ -138,7 +183,9 @@ def _():
     predicted = (left < rate * (2 - rate) * w.square().sum(1, keepdim=True)).squeeze(1)
     for coupling in ("coupled", "decoupled"):
         falls = _norms(w, g, lr, lam, coupling) < w.norm(dim=1)
-        yield Result(len(w), int((falls != predicted).sum()), coupling, f"true for {float(predicted.double().mean()):.1%}")
+        yield Result(
+            len(w), int((falls != predicted).sum()), coupling, f"true for {float(predicted.double().mean()):.1%}"
+        )
 
 
 @check("I8", "the decay term alone always shrinks |w|", tolerance=0, unit="inputs that disagree")
@@ -154,6 +201,12 @@ def _():
     yield Result(len(w), float((_norms(w, g, lr, lam, "coupled") > w.norm(dim=1)).double().mean()), "random (w, g)")
     x, y = (tensor(a) for a in regression("I8"))
     norms = []
-    descend(torch.zeros(x.shape[1], dtype=torch.float64), quadratic(x, y), 100, 0.01,
-            decay=updates.decay("coupled", 0.0, 0.1, 0.01), watch=lambda t, w: norms.append(float(w.norm())))
+    descend(
+        torch.zeros(x.shape[1], dtype=torch.float64),
+        quadratic(x, y),
+        100,
+        0.01,
+        decay=updates.decay("coupled", 0.0, 0.1, 0.01),
+        watch=lambda t, w: norms.append(float(w.norm())),
+    )
     yield Result(100, float(np.mean(np.diff(norms) > 0)), "least squares from 0", "lambda = 0.1")

@@ -14,7 +14,9 @@ APART = 10.0
 def _layers():
     """x [40, 6] and the weights of 6 -> 16 -> 16 -> 3."""
     rng = generator("I11")
-    return tensor(rng.standard_normal((40, 6))), [tensor(rng.standard_normal(s) / np.sqrt(s[1])) for s in ((16, 6), (16, 16), (3, 16))]
+    return tensor(rng.standard_normal((40, 6))), [
+        tensor(rng.standard_normal(s) / np.sqrt(s[1])) for s in ((16, 6), (16, 16), (3, 16))
+    ]
 
 
 def _affine(x, w):
@@ -51,10 +53,21 @@ def _pairs(dtype=torch.float64):
     scale = torch.logspace(-2, 2, x.shape[1]).to(dtype)
     yield "features rescaled", _affine(x, first), _affine(x / scale, first * scale), _norm(first), _norm(first * scale)
     for c in (30.0, 1 / 30):
-        yield (f"ReLU layers (c W1, W2 / c), c = {c:.3g}", _relu(x, first, last), _relu(x, c * first, last / c),
-               _norm(first, last), _norm(c * first, last / c))
+        yield (
+            f"ReLU layers (c W1, W2 / c), c = {c:.3g}",
+            _relu(x, first, last),
+            _relu(x, c * first, last / c),
+            _norm(first, last),
+            _norm(c * first, last / c),
+        )
     for name, network in (("batch norm", _batch_norm), ("layer norm", _layer_norm)):
-        yield f"weights before {name} times 100", network(x, first, last), network(x, 100 * first, last), _norm(first), _norm(100 * first)
+        yield (
+            f"weights before {name} times 100",
+            network(x, first, last),
+            network(x, 100 * first, last),
+            _norm(first),
+            _norm(100 * first),
+        )
 
 
 @check("I11", "the same function, fp64", tolerance=1e-12)
@@ -90,11 +103,16 @@ def _():
 def _():
     w = tensor(generator("I11", 1).standard_normal(100))
     for c in (-3.0, 0.1, 10.0):
-        yield Result(1, abs(float(penalties.value(c * w, 0.0, 1.0) / penalties.value(w, 0.0, 1.0)) / c**2 - 1), f"c = {c}")
+        yield Result(
+            1, abs(float(penalties.value(c * w, 0.0, 1.0) / penalties.value(w, 0.0, 1.0)) / c**2 - 1), f"c = {c}"
+        )
 
 
 @counter("I11", "batch norm with eps = 1e-5 feels the scale of small weights", tolerance=1e-2)
 def _():
     x, (first, _, last) = _layers()
-    return Result(1, relative(_batch_norm(x, first / 1000, last, eps=1e-5), _batch_norm(x, first, last, eps=1e-5)),
-                  note="weights / 1000, so that the variance is below eps")
+    return Result(
+        1,
+        relative(_batch_norm(x, first / 1000, last, eps=1e-5), _batch_norm(x, first, last, eps=1e-5)),
+        note="weights / 1000, so that the variance is below eps",
+    )

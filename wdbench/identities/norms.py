@@ -6,7 +6,13 @@ from wdbench import penalties, updates
 from wdbench.identities.problems import data_loss, descend, labels, minimise, quadratic, regression, tensor
 from wdbench.identities.registry import Result, check, counter, relative
 
-CASES = (("linear", "l2", 200), ("linear", "l1", 200), ("linear", "elastic", 200), ("logistic", "l2", 200), ("softmax", "l2", 40))
+CASES = (
+    ("linear", "l2", 200),
+    ("linear", "l1", 200),
+    ("linear", "elastic", 200),
+    ("logistic", "l2", 200),
+    ("softmax", "l2", 40),
+)
 
 
 def _data(model: str):
@@ -31,12 +37,21 @@ def _rise(values: np.ndarray) -> float:
     return float(max(0.0, np.diff(values).max()) / np.abs(values).max())
 
 
-@check("I9", "exact minimisers: the penalty falls and the data loss rises with lambda", tolerance=1e-9, unit="largest violation, relative")
+@check(
+    "I9",
+    "exact minimisers: the penalty falls and the data loss rises with lambda",
+    tolerance=1e-9,
+    unit="largest violation, relative",
+)
 def _():
     for model, penalty, count in CASES:
         _, losses, values, _ = _path(model, penalty, count)
-        yield Result(count, max(_rise(values), _rise(-losses)), f"{model}, {penalty}",
-                     f"penalty {values[0]:.3g} to {values[-1]:.3g}, loss {losses[0]:.3g} to {losses[-1]:.3g}")
+        yield Result(
+            count,
+            max(_rise(values), _rise(-losses)),
+            f"{model}, {penalty}",
+            f"penalty {values[0]:.3g} to {values[-1]:.3g}, loss {losses[0]:.3g} to {losses[-1]:.3g}",
+        )
 
 
 @check("I9", "|w*|^2 <= 2 (L(0) - L(w*)) / lambda", tolerance=0, unit="excess over the bound, relative")
@@ -58,9 +73,19 @@ def _():
     zero = np.zeros_like(solution.W)
     bound = 2 * (data_loss("linear", x, y, zero, np.zeros(1)) - data_loss("linear", x, y, solution.W, solution.b)) / lam
     norms, lr = [], 1.9 / (lam + np.linalg.eigvalsh(x.T @ x / len(y))[-1])
-    descend(tensor(zero[:, 0]), quadratic(tensor(x), tensor(y)), 5, lr, decay=updates.decay("coupled", 0.0, lam, lr),
-            watch=lambda t, w: norms.append(float(w.square().sum())))
-    return Result(5, max(norms) / bound, note="gradient descent from 0 near its largest stable step: lambda restricts the end only")
+    descend(
+        tensor(zero[:, 0]),
+        quadratic(tensor(x), tensor(y)),
+        5,
+        lr,
+        decay=updates.decay("coupled", 0.0, lam, lr),
+        watch=lambda t, w: norms.append(float(w.square().sum())),
+    )
+    return Result(
+        5,
+        max(norms) / bound,
+        note="gradient descent from 0 near its largest stable step: lambda restricts the end only",
+    )
 
 
 def _constant(model: str, y: np.ndarray) -> np.ndarray:
@@ -79,7 +104,9 @@ def _():
         x, y = _data(model)
         (solution,) = minimise(model, x, y, "l2", [1e12])
         b = solution.b - solution.b.mean() if model == "softmax" else solution.b
-        yield Result(1, max(float(np.abs(solution.W).max()), relative(b, _constant(model, y))), model, "L2, lambda = 1e12")
+        yield Result(
+            1, max(float(np.abs(solution.W).max()), relative(b, _constant(model, y))), model, "L2, lambda = 1e12"
+        )
 
 
 def _largest_lambda(model: str, x, y) -> float:
@@ -114,4 +141,8 @@ def _():
     x, y = regression("I9")
     (free,) = minimise("linear", x, y, "l2", [1e12])
     (penalised,) = minimise("linear", x, y, "l2", [1e12], decay_mask="all")
-    return Result(1, float(np.abs(x @ free.W + free.b).min()), note=f"the mean of y; with a penalised bias {np.abs(penalised.b).max():.1g}")
+    return Result(
+        1,
+        float(np.abs(x @ free.W + free.b).min()),
+        note=f"the mean of y; with a penalised bias {np.abs(penalised.b).max():.1g}",
+    )

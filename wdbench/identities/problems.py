@@ -12,6 +12,7 @@ from wdbench.identities.registry import generator
 FP64 = precision.make("fp64")
 FP32 = precision.make("fp32")
 BF16_SPLIT = precision.make("bf16_weights", "nearest_split")
+TOLERANCE = 1e-18
 SGD = updates.Optimiser("sgd")
 
 
@@ -37,8 +38,16 @@ def tensor(x, dtype=torch.float64) -> torch.Tensor:
 
 
 def descend(
-    w: torch.Tensor, gradient: Callable, steps: int, lr, optimiser=SGD, decay=None, arithmetic=FP64,
-    schedule: Callable[[int], float] = lambda t: 1.0, subgradient: bool = False, noise: np.random.Generator | None = None,
+    w: torch.Tensor,
+    gradient: Callable,
+    steps: int,
+    lr,
+    optimiser=SGD,
+    decay=None,
+    arithmetic=FP64,
+    schedule: Callable[[int], float] = lambda t: 1.0,
+    subgradient: bool = False,
+    noise: np.random.Generator | None = None,
     watch: Callable | None = None,
 ) -> torch.Tensor:
     """w after `steps` production updates with gradient(w, t) of the data loss; watch(t, w) sees every iterate, t from 0."""
@@ -49,7 +58,8 @@ def descend(
             watch(t - 1, w)
         bits = None if noise is None else torch.as_tensor(noise.integers(0, 1 << 16, w.shape, dtype=np.int32))
         w, state = updates.step(
-            w, gradient(w, t), state, t, lr, schedule(t), optimiser, decay, arithmetic, subgradient, bits)
+            w, gradient(w, t), state, t, lr, schedule(t), optimiser, decay, arithmetic, subgradient, bits
+        )
     if watch:
         watch(steps, w)
     return w
@@ -61,18 +71,34 @@ def quadratic(x: torch.Tensor, y: torch.Tensor) -> Callable:
 
 
 def minimise(
-    model: str, x: np.ndarray, y: np.ndarray, penalty: str, lambdas, l1_ratio: float = 0.5, decay_mask: str = "weights",
+    model: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    penalty: str,
+    lambdas,
+    l1_ratio: float = 0.5,
+    decay_mask: str = "weights",
 ) -> list[oracle.Solution]:
-    """The oracle's exact minimisers on training data x [n, d], y [n], one for each of `lambdas`, in their order."""
+    """The oracle's exact minimisers on training data x [n, d], y [n], one for each of `lambdas`, in their order.
+
+    The oracle is asked for more than fp64 can give, so that it stops where rounding stops it.
+    """
     task = models.FAMILIES[model].task
     outputs = int(y.max()) + 1 if task == "multiclass" else 1
     splits = {split: (x, y) for split in ("train", "val", "test")}
     block = datasets.Block(
-        spec="identity", replicate=0, X={s: a for s, (a, _) in splits.items()}, y={s: a for s, (_, a) in splits.items()},
-        task=task, n_outputs=outputs, truth=None, descriptors={}, sha256=digest(x, y),
+        spec="identity",
+        replicate=0,
+        X={s: a for s, (a, _) in splits.items()},
+        y={s: a for s, (_, a) in splits.items()},
+        task=task,
+        n_outputs=outputs,
+        truth=None,
+        descriptors={},
+        sha256=digest(x, y),
     )
     ratio = {"none": 0.0, "l1": 1.0, "l2": 0.0, "elastic": l1_ratio}[penalty]
-    return list(oracle.solve(block, model, penalty, ratio, [float(v) for v in lambdas], decay_mask))
+    return list(oracle.solve(block, model, penalty, ratio, [float(v) for v in lambdas], decay_mask, TOLERANCE))
 
 
 def data_loss(model: str, x: np.ndarray, y: np.ndarray, W: np.ndarray, b: np.ndarray) -> float:

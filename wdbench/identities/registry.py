@@ -17,7 +17,17 @@ from wdbench import seeds
 KINDS = ("statement", "counter")
 RELATIONS = ("<=", ">=")
 COLUMNS = (
-    "identity", "check", "case", "kind", "inputs", "max_error", "relation", "tolerance", "unit", "holds", "note",
+    "identity",
+    "check",
+    "case",
+    "kind",
+    "inputs",
+    "max_error",
+    "relation",
+    "tolerance",
+    "unit",
+    "holds",
+    "note",
 )
 
 
@@ -50,9 +60,17 @@ class Check:
     def rows(self) -> list[dict]:
         return [
             {
-                "identity": self.identity, "check": self.name, "case": result.case, "kind": self.kind,
-                "inputs": result.inputs, "max_error": float(result.error), "relation": self.relation,
-                "tolerance": self.tolerance, "unit": self.unit, "holds": self._holds(result), "note": result.note,
+                "identity": self.identity,
+                "check": self.name,
+                "case": result.case,
+                "kind": self.kind,
+                "inputs": result.inputs,
+                "max_error": float(result.error),
+                "relation": self.relation,
+                "tolerance": self.tolerance,
+                "unit": self.unit,
+                "holds": self._holds(result),
+                "note": result.note,
             }
             for result in self.run()
         ]
@@ -67,12 +85,16 @@ class Check:
 CHECKS: dict[tuple[str, str], Check] = {}
 
 
-def check(identity: str, name: str, *, tolerance: float, unit: str = "relative", relation: str = "<=", kind: str = "statement"):
+def check(
+    identity: str, name: str, *, tolerance: float, unit: str = "relative", relation: str = "<=", kind: str = "statement"
+):
     """Register a generator of `Result`s, or a function that returns one. Raises ValueError for a name taken or a word unknown."""
     if (identity, name) in CHECKS:
         raise ValueError(f"check {name!r} of {identity} is registered already")
     if kind not in KINDS or relation not in RELATIONS:
-        raise ValueError(f"check {name!r} of {identity}: kind {kind!r}, relation {relation!r}; valid: {KINDS}, {RELATIONS}")
+        raise ValueError(
+            f"check {name!r} of {identity}: kind {kind!r}, relation {relation!r}; valid: {KINDS}, {RELATIONS}"
+        )
 
     def registered(function):
         def run() -> Iterable[Result]:
@@ -136,13 +158,21 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
         missing = counters[~counters.holds.astype(bool)]
         verdict = "not_tested" if tried.empty else "holds" if failed.empty else "fails"
         worst = tried.loc[tried.apply(_strain, axis=1).idxmax()] if len(tried) else None
-        found.append({
-            "identity": identity, "verdict": verdict, "inputs": int(tried.inputs.sum()),
-            "worst": "" if worst is None else _label(worst),
-            **{name: (math.nan if worst is None else worst[name]) for name in ("max_error", "tolerance", "unit", "relation")},
-            "counter_cases": len(counters), "counter_missing": len(missing),
-            "reason": _reason(group, tried, failed, missing),
-        })
+        found.append(
+            {
+                "identity": identity,
+                "verdict": verdict,
+                "inputs": int(tried.inputs.sum()),
+                "worst": "" if worst is None else _label(worst),
+                **{
+                    name: (math.nan if worst is None else worst[name])
+                    for name in ("max_error", "tolerance", "unit", "relation")
+                },
+                "counter_cases": len(counters),
+                "counter_missing": len(missing),
+                "reason": _reason(group, tried, failed, missing),
+            }
+        )
     return pd.DataFrame(found)
 
 
@@ -163,8 +193,10 @@ def _reason(group, tried, failed, missing) -> str:
     parts = []
     if len(failed):
         row = failed.iloc[0]
-        parts.append(f"{_label(row)}: {row.max_error:.3g} is not {row.relation} {row.tolerance:.3g}"
-                     + (f" ({len(failed)} of {len(tried)} rows)" if len(tried) > 1 else ""))
+        parts.append(
+            f"{_label(row)}: {row.max_error:.3g} is not {row.relation} {row.tolerance:.3g}"
+            + (f" ({len(failed)} of {len(tried)} rows)" if len(tried) > 1 else "")
+        )
     elif len(tried):
         parts.append(f"{len(tried)} rows within tolerance")
     if len(missing):

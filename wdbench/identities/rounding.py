@@ -31,8 +31,17 @@ def _decayed(delta: float) -> dict[str, torch.Tensor]:
     return {
         "precision.nearest": precision.nearest(exact),
         "torch mul_": stored.clone().mul_(1 - delta).float(),
-        "updates.step": updates.step(w, torch.zeros_like(w), updates.State(), 1, 1.0, 1.0, SGD,
-                                     updates.decay("decoupled", 0.0, delta, 1.0), BF16_SPLIT)[0],
+        "updates.step": updates.step(
+            w,
+            torch.zeros_like(w),
+            updates.State(),
+            1,
+            1.0,
+            1.0,
+            SGD,
+            updates.decay("decoupled", 0.0, delta, 1.0),
+            BF16_SPLIT,
+        )[0],
     }
 
 
@@ -48,7 +57,9 @@ def _():
     for factor in (1.001, 1.01, 1.5):
         for route, found in _decayed(factor * BOUND).items():
             changed = float((found != normal_bf16()).double().mean())
-            yield Result(len(found), changed, f"{route}, delta = {factor} 2^-9", "powers of two first, save the smallest")
+            yield Result(
+                len(found), changed, f"{route}, delta = {factor} 2^-9", "powers of two first, save the smallest"
+            )
 
 
 @check("I15", "bf16: delta = 2^-8 changes every value above the smallest", tolerance=0, unit="values unchanged")
@@ -70,14 +81,20 @@ def _():
 
 
 def _hash(tensors) -> str:
-    return hashlib.sha256(b"".join(t.detach().contiguous().view(torch.uint8).numpy().tobytes() for t in tensors)).hexdigest()
+    return hashlib.sha256(
+        b"".join(t.detach().contiguous().view(torch.uint8).numpy().tobytes() for t in tensors)
+    ).hexdigest()
 
 
 def _adamw(rate: float, **implementation) -> str:
     """sha256 of bf16 parameters after 50 steps of torch's AdamW at lr lambda = rate; the gradients do not depend on them."""
     lr, rng = 1e-3, generator("I15", 1)
-    parameters = [torch.nn.Parameter(torch.as_tensor(rng.standard_normal(shape)).bfloat16()) for shape in ((64, 32), (64,))]
-    gradients = [[torch.as_tensor(rng.standard_normal(tuple(p.shape))).bfloat16() for p in parameters] for _ in range(50)]
+    parameters = [
+        torch.nn.Parameter(torch.as_tensor(rng.standard_normal(shape)).bfloat16()) for shape in ((64, 32), (64,))
+    ]
+    gradients = [
+        [torch.as_tensor(rng.standard_normal(tuple(p.shape))).bfloat16() for p in parameters] for _ in range(50)
+    ]
     optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=rate / lr, **implementation)
     for step in gradients:
         for p, g in zip(parameters, step, strict=True):
@@ -97,7 +114,9 @@ def _():
         yield Result(len(NO_OP), len(differing), name, "lr lambda up to 2^-9, sha256 of the parameters after 50 steps")
 
 
-@check("I15", "torch AdamW on bf16 weights decays at lr lambda = 4e-3", tolerance=1, unit="runs that differ", relation=">=")
+@check(
+    "I15", "torch AdamW on bf16 weights decays at lr lambda = 4e-3", tolerance=1, unit="runs that differ", relation=">="
+)
 def _():
     for name in ("foreach", "for-loop"):
         yield Result(1, int(_adamw(4e-3, **IMPLEMENTATIONS[name]) != _adamw(0.0, **IMPLEMENTATIONS[name])), name)
@@ -106,11 +125,17 @@ def _():
 @counter("I15", "torch AdamW(fused=True) rounds once and does decay", tolerance=3, unit="runs that differ")
 def _():
     reference = _adamw(0.0, fused=True)
-    return Result(3, sum(_adamw(rate, fused=True) != reference for rate in NO_OP[1:]), note="lr lambda = 1e-3, 1.9e-3, 2^-9")
+    return Result(
+        3, sum(_adamw(rate, fused=True) != reference for rate in NO_OP[1:]), note="lr lambda = 1e-3, 1.9e-3, 2^-9"
+    )
 
 
-@check("I15", "with a data gradient: split rounding gives the run without decay, one rounding does not", tolerance=0,
-       unit="disagreements")
+@check(
+    "I15",
+    "with a data gradient: split rounding gives the run without decay, one rounding does not",
+    tolerance=0,
+    unit="disagreements",
+)
 def _():
     rng = generator("I15", 2)
     w = torch.as_tensor(rng.standard_normal(10_000)).bfloat16().float()
@@ -118,8 +143,12 @@ def _():
     once = precision.make("bf16_weights", "nearest_once")
     same = []
     for arithmetic in (BF16_SPLIT, once):
-        runs = [descend(w, lambda w, t: g, 20, 0.01, decay=updates.decay("decoupled", 0.0, lam, 0.01), arithmetic=arithmetic)
-                for lam in (0.0, 0.19)]
+        runs = [
+            descend(
+                w, lambda w, t: g, 20, 0.01, decay=updates.decay("decoupled", 0.0, lam, 0.01), arithmetic=arithmetic
+            )
+            for lam in (0.0, 0.19)
+        ]
         same.append(torch.equal(*runs))
     return Result(20_000, int(not same[0]) + int(same[1]), note="20 steps of SGD, lr lambda = 1.9e-3")
 
@@ -141,7 +170,9 @@ def _():
         # two neighbours, so the sum is exact in fp64 once they are counted
         low, high = rounded.min(), rounded.max()
         share = (rounded == high).sum() / (1 << 16)
-        on_grid = bool(((rounded == low) | (rounded == high)).all()) and torch.equal(precision.nearest(rounded), rounded)
+        on_grid = bool(((rounded == low) | (rounded == high)).all()) and torch.equal(
+            precision.nearest(rounded), rounded
+        )
         wrong += not (on_grid and low + (high - low) * share.double() == value.double())
     return Result(len(x) << 16, wrong)
 
@@ -149,8 +180,10 @@ def _():
 @check("I30", "stochastic rounding leaves bf16 values alone", tolerance=0, unit="values changed")
 def _():
     w = normal_bf16()
-    changed = sum(int((precision.stochastic(w, torch.full_like(w, offset, dtype=torch.int32)) != w).sum())
-                  for offset in (0, 1, 1 << 15, (1 << 16) - 1))
+    changed = sum(
+        int((precision.stochastic(w, torch.full_like(w, offset, dtype=torch.int32)) != w).sum())
+        for offset in (0, 1, 1 << 15, (1 << 16) - 1)
+    )
     return Result(4 * len(w), changed)
 
 
@@ -184,13 +217,23 @@ def _():
         spacing = precision.ulp(w) * (torch.where(power_of_two, 0.5, 1.0) if side < 0 else 1.0)
         for share, kept in ((0.49, True), (0.51, False)):
             for name in ("nearest_split", "nearest_once"):
-                found = descend(w, lambda w, t, s=side, q=share, u=spacing: -s * q * u, 1, 1.0,
-                                arithmetic=precision.make("bf16_weights", name))
+                found = descend(
+                    w,
+                    lambda w, t, s=side, q=share, u=spacing: -s * q * u,
+                    1,
+                    1.0,
+                    arithmetic=precision.make("bf16_weights", name),
+                )
                 wrong = int(((found == w) != kept).sum())
                 yield Result(len(w), wrong, f"{name}, {side * share:+} of the spacing")
 
 
-@counter("I30", "round to nearest: 1e4 updates of 1/4 ulp accumulate nothing", tolerance=1.0, unit="share of weights unchanged")
+@counter(
+    "I30",
+    "round to nearest: 1e4 updates of 1/4 ulp accumulate nothing",
+    tolerance=1.0,
+    unit="share of weights unchanged",
+)
 def _():
     w = torch.as_tensor(generator("I30", 4).standard_normal(1000)).bfloat16().float()
     for name in ("nearest_split", "nearest_once"):
@@ -199,8 +242,15 @@ def _():
         yield Result(len(w), float((found == w).double().mean()), name)
 
 
-@counter("I30", "toward 0 a power of two loses only updates below 1/4 ulp", tolerance=1.0, unit="share of powers of two that move")
+@counter(
+    "I30",
+    "toward 0 a power of two loses only updates below 1/4 ulp",
+    tolerance=1.0,
+    unit="share of powers of two that move",
+)
 def _():
     w = torch.ldexp(torch.ones(200), torch.arange(-100, 100))
     found = precision.nearest(w - 0.3 * precision.ulp(w))
-    return Result(len(w), float((found != w).double().mean()), note="by 0.3 ulp(w): 'below 1/2 ulp(w) is lost' fails there")
+    return Result(
+        len(w), float((found != w).double().mean()), note="by 0.3 ulp(w): 'below 1/2 ulp(w) is lost' fails there"
+    )

@@ -29,8 +29,12 @@ def _():
         w = solution.W[:, 0]
         # k weights v/k cost 1/k of what one weight v costs: one column whose own penalty is lambda/k
         design = np.column_stack([distinct - distinct.mean(0)])
-        single = np.linalg.solve(design.T @ design / len(y) + np.diag([lam / COPIES] + [lam] * 3), design.T @ (y - y.mean()) / len(y))
-        yield Result(COPIES, max(_spread(w), relative(w[:COPIES], np.full(COPIES, single[0] / COPIES))), f"lambda = {lam}")
+        single = np.linalg.solve(
+            design.T @ design / len(y) + np.diag([lam / COPIES] + [lam] * 3), design.T @ (y - y.mean()) / len(y)
+        )
+        yield Result(
+            COPIES, max(_spread(w), relative(w[:COPIES], np.full(COPIES, single[0] / COPIES))), f"lambda = {lam}"
+        )
 
 
 @check("I13", "elastic net splits evenly as soon as lambda2 > 0", tolerance=1e-8)
@@ -58,7 +62,12 @@ def _():
     return Result(100, error)
 
 
-@counter("I13", "lasso by coordinate descent keeps the copy that it visits first", tolerance=1 - 1e-6, unit="share of the first copy")
+@counter(
+    "I13",
+    "lasso by coordinate descent keeps the copy that it visits first",
+    tolerance=1 - 1e-6,
+    unit="share of the first copy",
+)
 def _():
     from sklearn.linear_model import Lasso
 
@@ -83,11 +92,18 @@ def _sparse(n: int = 50, d: int = 20):
 def _():
     x, y = _sparse()
     largest = np.abs(x.T @ y).max() / len(y)
-    for factor, solution in zip(factors := (0.9, 0.3, 0.1, 0.01), minimise("linear", x, y, "l1", [f * largest for f in factors]), strict=True):
+    for factor, solution in zip(
+        factors := (0.9, 0.3, 0.1, 0.01), minimise("linear", x, y, "l1", [f * largest for f in factors]), strict=True
+    ):
         w, lam = solution.W[:, 0], factor * largest
         pull = x.T @ (y - x @ w - solution.b) / len(y)
         off = np.where(w != 0, np.abs(pull - lam * np.sign(w)), np.maximum(np.abs(pull) - lam, 0.0))
-        yield Result(len(w), float(off.max() / lam), f"lambda = {factor} lambda_max", f"{int((w == 0).sum())} of {len(w)} exactly 0")
+        yield Result(
+            len(w),
+            float(off.max() / lam),
+            f"lambda = {factor} lambda_max",
+            f"{int((w == 0).sum())} of {len(w)} exactly 0",
+        )
 
 
 def _trained(name: str, coupling: str, lr: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,8 +113,15 @@ def _trained(name: str, coupling: str, lr: float, steps: int) -> tuple[np.ndarra
     (solution,) = minimise("linear", x, y, "l1", [lam])
     gram, moment = tensor(x.T @ x / len(y)), tensor(x.T @ y / len(y))
     start = tensor(generator("I14").standard_normal(x.shape[1]))
-    w = descend(start, lambda w, t: gram @ w - moment, steps, lr, updates.Optimiser(name), updates.decay(coupling, lam, 0.0, lr),
-                subgradient=coupling in updates.SUBGRADIENT)
+    w = descend(
+        start,
+        lambda w, t: gram @ w - moment,
+        steps,
+        lr,
+        updates.Optimiser(name),
+        updates.decay(coupling, lam, 0.0, lr),
+        subgradient=coupling in updates.SUBGRADIENT,
+    )
     return w.numpy(), solution.W[:, 0]
 
 
@@ -109,8 +132,12 @@ RUNS = (("sgd", 0.1), ("momentum", 0.02), ("nesterov", 0.02), ("adam", 0.01))
 def _():
     for name, lr in RUNS:
         found, exact = _trained(name, "coupled", lr, 3000)
-        yield Result(len(exact), int(((found == 0) != (exact == 0)).sum()), name,
-                     f"{int((found == 0).sum())} exact zeros; {relative(found, exact):.1g} from the minimiser")
+        yield Result(
+            len(exact),
+            int(((found == 0) != (exact == 0)).sum()),
+            name,
+            f"{int((found == 0).sum())} exact zeros; {relative(found, exact):.1g} from the minimiser",
+        )
 
 
 @check("I14", "prox steps of SGD converge to the minimiser", tolerance=1e-10)
@@ -124,24 +151,51 @@ def _():
     for name, lr in RUNS:
         for coupling in updates.SUBGRADIENT:
             found, exact = _trained(name, coupling, lr, 1000)
-            yield Result(len(exact), float((found == 0).mean()), f"{name}, {coupling}", f"{int((exact == 0).sum())} zeros in the minimiser")
+            yield Result(
+                len(exact),
+                float((found == 0).mean()),
+                f"{name}, {coupling}",
+                f"{int((exact == 0).sum())} zeros in the minimiser",
+            )
 
 
 @counter("I14", "counting |w| < 1e-3 as zero finds zeros where there are none", tolerance=0.1, unit="share of weights")
 def _():
     found, _ = _trained("sgd", "coupled_subgradient", 1e-3, 10_000)
-    return Result(len(found), float((np.abs(found) < 1e-3).mean()), note=f"sub-gradient SGD, lr = 1e-3; exact zeros: {int((found == 0).sum())}")
+    return Result(
+        len(found),
+        float((np.abs(found) < 1e-3).mean()),
+        note=f"sub-gradient SGD, lr = 1e-3; exact zeros: {int((found == 0).sum())}",
+    )
 
 
-@counter("I14", "sub-gradient SGD oscillates at lr lambda about 0", tolerance=0.2, unit="share of steps on which a dead weight changes sign")
+@counter(
+    "I14",
+    "sub-gradient SGD oscillates at lr lambda about 0",
+    tolerance=0.2,
+    unit="share of steps on which a dead weight changes sign",
+)
 def _():
     signs = []
-    descend(tensor([0.0137]), lambda w, t: torch.zeros_like(w), 200, 0.1, SGD, updates.decay("coupled_subgradient", 0.05, 0.0, 0.1),
-            subgradient=True, watch=lambda t, w: signs.append(float(torch.sign(w))))
+    descend(
+        tensor([0.0137]),
+        lambda w, t: torch.zeros_like(w),
+        200,
+        0.1,
+        SGD,
+        updates.decay("coupled_subgradient", 0.05, 0.0, 0.1),
+        subgradient=True,
+        watch=lambda t, w: signs.append(float(torch.sign(w))),
+    )
     return Result(200, float(np.mean(np.diff(signs) != 0)))
 
 
-@check("I32", "elastic net: |w_i - w_j| <= |y| / lambda2 sqrt(2 (1 - rho_ij) / n)", tolerance=1e-9, unit="excess over the bound, relative")
+@check(
+    "I32",
+    "elastic net: |w_i - w_j| <= |y| / lambda2 sqrt(2 (1 - rho_ij) / n)",
+    tolerance=1e-9,
+    unit="excess over the bound, relative",
+)
 def _():
     rng, excess, pairs, tightest = generator("I32"), -np.inf, 0, 0.0
     for _ in range(1000):

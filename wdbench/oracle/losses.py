@@ -1,7 +1,8 @@
 """The three data losses as the exact solver sees them: value, slope, curvature and conjugate.
 
-Scores are z [k, n], one row an output: that layout makes both the products with the data and the sums over classes fast.
-`target` is [k, n]: y itself, or indicators of classes. Values are means over the n rows; slopes are per row, without 1/n.
+Scores are z [k, n], one row an output: that layout makes both the products with the data and the sums over
+classes fast. `target` is [k, n]: y itself, or indicators of classes. Values are means over the n rows;
+slopes are per row, without 1/n.
 """
 
 import numpy as np
@@ -36,7 +37,7 @@ class Squared:
 
 
 class Logistic:
-    """l = log(1 + exp(z)) - y z for y in {0, 1}; l*(a) = q log q + (1 - q) log(1 - q) with q = a + y in [0, 1]."""
+    """l = log(1 + exp(z)) - y z for y in {0, 1}; l*(a) = q log q + (1 - q) log(1 - q), q = a + y in [0, 1]."""
 
     smoothness = 0.25
 

@@ -1,9 +1,9 @@
 """Newton's method for F on the orthant of the current signs, down to rounding.
 
-A step solves the Newton system over the weights that are not 0 or that the gradient pulls away from 0, then follows the path
-projected on the orthant: a weight that would change sign stops at exactly 0. It is the two-metric projection of Bertsekas (1982)
-with the orthants of OWL-QN (Andrew & Gao 2007); a free bias is minimised exactly after every step. Without an L1 part it is
-plain damped Newton.
+A step solves the Newton system over the weights that are not 0 or that the gradient pulls away from 0, then
+follows the path projected on the orthant: a weight that would change sign stops at exactly 0. It is the
+two-metric projection of Bertsekas (1982) with the orthants of OWL-QN (Andrew & Gao 2007); a free bias is
+minimised exactly after every step. Without an L1 part it is plain Newton with backtracking.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from scipy import linalg, sparse
 
 from wdbench.oracle.problem import Problem, duality_gap, objective, times, violation
 
-MAX_STEPS, MAX_CG, MAX_HALVINGS = 200, 250, 30
+MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 30
+NOISE = 4e-16
 DIRECT_WORK = 3e8
 GROWTH, FIRST_GROWTH = 0.25, 20
 DAMPING = (1e-8, 1e-2, 1e3)
@@ -21,7 +22,7 @@ DAMPING = (1e-8, 1e-2, 1e3)
 
 @dataclass(frozen=True)
 class Point:
-    """Where the method stopped: theta [k, d + 1], F, upper bound on F - min F, largest violation of stationarity, steps."""
+    """Where the method stopped: theta [k, d + 1], F, a bound on F - min F, the largest violation, steps."""
 
     theta: np.ndarray
     objective: float
@@ -30,16 +31,18 @@ class Point:
     steps: int
 
 
-def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: np.ndarray, tol: float) -> Point:
-    """Minimise F from theta [k, d + 1] until gap <= tol F and no violation exceeds sqrt(tol) / 100, or rounding stops it.
+def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: np.ndarray, tol: float,
+             max_steps: int = MAX_STEPS) -> Point:
+    """Minimise F from theta [k, d + 1] until gap <= tol F and no violation exceeds sqrt(tol) / 100.
 
-    lambda1, lambda2 are [d + 1]; every weight must have one of them above 0.
+    It stops earlier where rounding leaves no step that helps. lambda1, lambda2 are [d + 1]. The gap is a
+    bound only where every weight has one of them above 0.
     """
     free_bias = lambda1[-1] == lambda2[-1] == 0
     theta = theta.copy()
     z = problem.scores(theta)
     damping, refused, stalled, least = DAMPING[1], 0, 0, (np.inf, np.inf)
-    for step in range(MAX_STEPS + 1):
+    for step in range(max_steps + 1):
         if free_bias:
             z, theta[:, -1] = centre_bias(problem, z, theta[:, -1])
         loss, slope, state = problem.loss.slope(z, problem.target)
@@ -51,7 +54,7 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
         stalled = stalled + 1 if value >= least[0] * (1 - 1e-15) and gap >= 0.5 * least[1] else 0
         least = (min(value, least[0]), min(gap, least[1]))
         solved = gap <= tol * value and worst <= 0.01 * np.sqrt(tol)
-        if solved or refused > 3 or stalled > 3 or step == MAX_STEPS:
+        if solved or refused > 3 or stalled > 3 or step == max_steps:
             return Point(theta, value, gap, worst, step)
         free = _free(theta, pull, lambda1)
         pull = np.where(free, pull, 0.0)
@@ -60,7 +63,8 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
         columns = np.flatnonzero(free.any(0))
         rows = problem.rows if len(columns) > 0.7 * free.shape[1] else problem.rows[columns]
         columns = columns if rows is not problem.rows else np.arange(free.shape[1])
-        move = _newton_step(problem, rows, state, pull[:, columns], free[:, columns], lambda2[columns], extra, accuracy)
+        move = _newton_step(
+            problem, rows, state, pull[:, columns], free[:, columns], lambda2[columns], extra, accuracy)
         moved = times(move, rows)
         fraction = 1.0
         for _ in range(MAX_HALVINGS):
@@ -68,7 +72,7 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
             new_z = z + (fraction * moved if change is None else times(change, rows))
             new_loss = problem.loss.slope(new_z, problem.target)[0]
             new_value = objective(new_loss, candidate, lambda1, lambda2)
-            if new_value <= value + 1e-4 * (pull * (candidate - theta)).sum():
+            if new_value <= value + 1e-4 * (pull * (candidate - theta)).sum() + NOISE * value:
                 theta, z, refused = candidate, new_z, 0
                 break
             fraction /= 2
@@ -80,9 +84,10 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
 
 
 def _free(theta: np.ndarray, pull: np.ndarray, lambda1: np.ndarray) -> np.ndarray:
-    """Mask of the weights a step may move: all that are not 0, and of those pulled away from 0 the most pulled.
+    """Mask of the weights a step may move: all that are not 0, and of those pulled away from 0 the most so.
 
-    To let in a quarter of the present number at a time keeps out most of those that would have to leave again.
+    To let in a quarter of the present number at a time keeps out most of those that would have to leave
+    again.
     """
     active = (theta != 0) | (lambda1 == 0)
     waiting = np.where(active, 0.0, np.abs(pull))
@@ -93,7 +98,7 @@ def _free(theta: np.ndarray, pull: np.ndarray, lambda1: np.ndarray) -> np.ndarra
 
 
 def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarray | None]:
-    """(theta + move with changes of sign stopped at 0, the change at `columns`, or None where nothing was stopped)."""
+    """(theta + move, changes of sign stopped at 0; the change at `columns`, None if none was stopped)."""
     candidate = theta.copy()
     candidate[:, columns] += move
     orthant = np.where(theta != 0, np.sign(theta), -np.sign(pull))
@@ -105,23 +110,31 @@ def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarra
 
 
 def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> np.ndarray:
-    """Solve (Hessian + extra its diagonal) step = -pull over the `free` weights [k, c]; rows [c, n] are their columns of A."""
+    """Solve (Hessian + extra its diagonal) step = -pull over the `free` weights [k, c].
+
+    rows [c, n]: their columns of A, transposed. Small systems by Cholesky, the rest by conjugate gradients.
+    """
     n = rows.shape[1]
     square = rows.multiply(rows).tocsr() if sparse.issparse(rows) else rows * rows
     diagonal = times(problem.loss.diagonal(state, problem.target.shape), square.T) / n + lambda2
     diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
     shift = lambda2 + max(extra, 1e-11) * diagonal
     if not sparse.issparse(rows) and n * float(free.sum()) ** 2 <= DIRECT_WORK:
-        return _solve_directly(problem.loss, rows, state, pull, free, shift)
+        try:
+            return _solve_directly(problem.loss, rows, state, pull, free, shift)
+        except linalg.LinAlgError:
+            pass  # singular to rounding: conjugate gradients leave the null space alone
 
     def hessian(v: np.ndarray) -> np.ndarray:
-        return np.where(free, times(problem.loss.curvature(state, times(v, rows)), rows.T) / n + shift * v, 0.0)
+        image = times(problem.loss.curvature(state, times(v, rows)), rows.T) / n + shift * v
+        return np.where(free, image, 0.0)
 
-    return _conjugate_gradients(hessian, -pull, np.where(free, 1.0 / (diagonal + shift - lambda2), 0.0), accuracy)
+    inverse_diagonal = np.where(free, 1.0 / (diagonal + shift - lambda2), 0.0)
+    return _conjugate_gradients(hessian, -pull, inverse_diagonal, accuracy)
 
 
 def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
-    """The same by Cholesky, the matrix put together block by block, output by output."""
+    """The Newton step by Cholesky, the matrix put together in blocks of two outputs. Raises LinAlgError."""
     members = [np.flatnonzero(mask) for mask in free]
     ends = np.cumsum([0, *map(len, members)])
     parts = [slice(*ends[i:i + 2]) for i in range(len(members))]
@@ -132,12 +145,13 @@ def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
             matrix[part, parts[b]] = rows[members[a]] @ weighted.T
     matrix[np.diag_indices_from(matrix)] += shift[free]
     step = np.zeros_like(pull)
-    step[free] = -linalg.cho_solve(linalg.cho_factor(matrix, lower=True, check_finite=False), pull[free], check_finite=False)
+    factor = linalg.cho_factor(matrix, lower=True, check_finite=False)
+    step[free] = -linalg.cho_solve(factor, pull[free], check_finite=False)
     return step
 
 
-def _conjugate_gradients(hessian, right: np.ndarray, inverse_diagonal: np.ndarray, accuracy: float) -> np.ndarray:
-    """Preconditioned conjugate gradients until the residual fell by `accuracy` (Nocedal & Wright 2006, algorithm 5.3)."""
+def _conjugate_gradients(hessian, right, inverse_diagonal, accuracy: float) -> np.ndarray:
+    """hessian(x) = right until the residual fell by `accuracy` (Nocedal & Wright 2006, algorithm 5.3)."""
     x, residual = np.zeros_like(right), right.copy()
     goal = accuracy * np.sqrt(np.vdot(right, right))
     scaled = inverse_diagonal * residual
@@ -156,13 +170,14 @@ def _conjugate_gradients(hessian, right: np.ndarray, inverse_diagonal: np.ndarra
 
 
 def centre_bias(problem: Problem, z: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(scores, bias) after the exact minimisation over a free bias: then the slopes of every output sum to 0."""
+    """(scores, bias) after exact minimisation over a free bias: then the slopes of every output sum to 0."""
     for attempt in range(30):
         loss, slope, state = problem.loss.slope(z, problem.target)
         mean = slope.mean(1)
         if np.abs(mean).max() < 1e-16 or (attempt > 8 and np.abs(mean).max() < 1e-13):
             break
-        matrix = np.array([[np.mean(problem.loss.block(state, a, b)) for b in range(len(z))] for a in range(len(z))])
+        outputs = range(len(z))
+        matrix = np.array([[np.mean(problem.loss.block(state, a, b)) for b in outputs] for a in outputs])
         step = np.clip(-np.linalg.lstsq(matrix, mean, rcond=1e-13)[0], -3.0, 3.0)
         z, bias = z + step[:, None], bias + step
     return z, bias

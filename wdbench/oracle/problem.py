@@ -1,7 +1,7 @@
 """One penalised linear model: data, loss, penalty, and how far from its minimum a point can be.
 
-Parameters are theta [k, d + 1], one row an output, the bias last: the data carry a column of ones. lambda1 and lambda2 are [d + 1],
-so that a bias is free (0), penalised like a weight or at a hundredth.
+Parameters are theta [k, d + 1], one row an output, the bias last: the data carry a column of ones. lambda1
+and lambda2 are [d + 1], so that a bias is free (0), penalised like a weight or at a hundredth.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from wdbench.oracle.losses import LOSSES, TASKS
+from wdbench.oracle.losses import LOSSES
 
 BIAS_SHARE = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
 
@@ -48,7 +48,10 @@ def times(left: np.ndarray, right) -> np.ndarray:
 
 
 def build(X, y: np.ndarray, model: str, n_outputs: int) -> Problem:
-    """The problem of training data X [n, d] (dense or CSR), y [n]. Raises ValueError for an unknown model or NaN in X."""
+    """The problem of training data X [n, d] (dense or CSR), y [n].
+
+    Raises ValueError for an unknown model or values that are not finite.
+    """
     if model not in LOSSES:
         raise ValueError(f"no exact solver for model {model!r}; one of {', '.join(LOSSES)}")
     values = X.data if sparse.issparse(X) else X
@@ -62,11 +65,16 @@ def build(X, y: np.ndarray, model: str, n_outputs: int) -> Problem:
         A = np.ones((n, X.shape[1] + 1), order="F")
         A[:, :-1] = X
         rows = A.T
-    target = np.eye(n_outputs)[:, y.astype(np.int64)] if model == "softmax" else np.asarray(y, np.float64)[None]
-    return Problem(A, rows, np.ascontiguousarray(target), LOSSES[model])
+    if model == "softmax":
+        target = np.eye(n_outputs)[:, y.astype(np.int64)]
+    else:
+        target = np.array(y, np.float64)[None]
+    return Problem(A, rows, target, LOSSES[model])
 
 
-def penalties(n_features: int, lambda1: float, lambda2: float, decay_mask: str) -> tuple[np.ndarray, np.ndarray]:
+def masked(
+    n_features: int, lambda1: float, lambda2: float, decay_mask: str,
+) -> tuple[np.ndarray, np.ndarray]:
     """(lambda1, lambda2), each [d + 1], of a decay mask. Raises ValueError for an unknown mask."""
     if decay_mask not in BIAS_SHARE:
         raise ValueError(f"unknown decay_mask {decay_mask!r}; one of {', '.join(BIAS_SHARE)}")
@@ -79,12 +87,13 @@ def objective(loss: float, theta: np.ndarray, lambda1: np.ndarray, lambda2: np.n
     return loss + (np.abs(theta) @ lambda1).sum() + 0.5 * (np.square(theta) @ lambda2).sum()
 
 
-def duality_gap(problem: Problem, value: float, slope: np.ndarray, pulled: np.ndarray, lambda1, lambda2) -> float:
-    """Upper bound on F(theta) - min F, from Fenchel's dual at the slopes [k, n] of theta; pulled: their `Problem.pull`.
+def duality_gap(problem: Problem, value: float, slope, pulled, lambda1, lambda2) -> float:
+    """Upper bound on F(theta) - min F, from Fenchel's dual at theta's slopes [k, n]; pulled: their `Problem.pull`.
 
-    -F* <= mean l*(a) + sum_j (|v_j| - lambda1_j)_+^2 / (2 lambda2_j) for slopes a with pull v (Rockafellar 1970, theorem 31.1).
-    Where lambda2_j = 0 the dual asks |v_j| <= lambda1_j: a is scaled down to that, as for the lasso (Bonnefoy et al. 2015); and for
-    a free bias v_j = 0, which the caller sees to (`newton.centre_bias`), is taken as exact. Rounding adds about 1e-16 F.
+    -F* <= mean l*(a) + sum_j (|v_j| - lambda1_j)_+^2 / (2 lambda2_j) for slopes a with pull v (Rockafellar
+    1970, theorem 31.1). Where lambda2_j = 0 the dual asks |v_j| <= lambda1_j: a is scaled down to that, as
+    for the lasso (Bonnefoy et al. 2015); and for a free bias v_j = 0, which the caller sees to
+    (`newton.centre_bias`), is taken as exact. Rounding adds about 1e-16 F.
     """
     size = np.abs(pulled)
     bound = (lambda2 == 0) & (lambda1 > 0)
@@ -93,8 +102,8 @@ def duality_gap(problem: Problem, value: float, slope: np.ndarray, pulled: np.nd
         scale = min(1.0, float((lambda1[bound] / np.maximum(size[:, bound], 1e-300)).min()))
     curved = lambda2 > 0
     excess = np.maximum(scale * size[:, curved] - lambda1[curved], 0.0)
-    dual = problem.loss.conjugate(scale * slope, problem.target) + (np.square(excess) @ (0.5 / lambda2[curved])).sum()
-    return max(value + dual, 0.0)
+    penalty = (np.square(excess) @ (0.5 / lambda2[curved])).sum()
+    return max(value + problem.loss.conjugate(scale * slope, problem.target) + penalty, 0.0)
 
 
 def violation(theta: np.ndarray, gradient: np.ndarray, lambda1: np.ndarray) -> np.ndarray:

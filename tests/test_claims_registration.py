@@ -1,0 +1,104 @@
+"""The ledger: what was registered when, and what makes a claim post hoc."""
+
+import json
+
+import pytest
+from claims_planted import claim, plan, world
+
+from wdbench.claims import judge, register, registration
+from wdbench.errors import UserError
+
+
+def test_registered_and_unchanged_is_not_post_hoc(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    done = register([claim()], path, "2025-01-01")
+    assert done.added == ("T1",)
+    ledger = registration.load(path)
+    assert ledger["T1"]["hash"] == claim().digest()
+    assert registration.post_hoc(claim(), ledger) == (False, "")
+    assert registration.post_hoc(claim(figure="other", experiment="prose"), ledger) == (False, "")
+    row = judge(world(), [claim()], plan(world()), ledger=ledger).verdicts.iloc[0]
+    assert (row["registered"], row["post_hoc"]) == (claim().digest(), False)
+    assert len(row["registered"]) == 12
+
+
+def test_a_changed_claim_is_post_hoc_and_says_what_changed(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    register([claim()], path, "2025-01-01")
+    changed = claim(margin=0.01, where='optimiser == "exact"')
+    found, why = registration.post_hoc(changed, registration.load(path))
+    assert found
+    assert why == 'changed since 2025-01-01: margin: 0.03 -> 0.01, where: "True" -> "optimiser == \'exact\'"'
+    row = judge(world(), [changed], plan(world()), ledger=registration.load(path)).verdicts.iloc[0]
+    assert (bool(row["post_hoc"]), row["post_hoc_why"]) == (True, why)
+
+
+def test_a_change_inside_an_arm_is_named_by_its_path():
+    other = claim(
+        arms={
+            **{"treatment": {"where": 'penalty == "l1"', "select": {"over": ["lambda_rel"]}}},
+            "control": {"where": 'penalty == "none"'},
+        }
+    )
+    said = registration.changes(claim().judged(), other.judged())
+    assert said == "arms.treatment.where: \"penalty == 'l2'\" -> \"penalty == 'l1'\""
+
+
+def test_an_unregistered_claim_is_post_hoc():
+    assert registration.post_hoc(claim(), {}) == (True, "not registered")
+
+
+def test_registering_again_changes_nothing_and_an_update_keeps_the_former_entry(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    register([claim()], path, "2025-01-01")
+    before = path.read_bytes()
+    assert register([claim()], path, "2025-02-01").added == ()
+    assert path.read_bytes() == before
+    changed = claim(margin=0.01)
+    assert register([changed], path, "2025-02-01").differing == ("T1",)
+    assert path.read_bytes() == before
+    assert register([changed], path, "2025-02-01", update=True).updated == ("T1",)
+    entry = registration.load(path)["T1"]
+    assert (entry["hash"], entry["registered_on"]) == (changed.digest(), "2025-02-01")
+    assert entry["history"][0]["hash"] == claim().digest()
+    found, why = registration.post_hoc(changed, registration.load(path))
+    assert found
+    assert why == "changed on 2025-02-01: margin: 0.03 -> 0.01"
+    # back to the first wording: that is a change too, and stays on record
+    register([claim()], path, "2025-03-01", update=True)
+    assert registration.post_hoc(claim(), registration.load(path))[0]
+    assert len(registration.load(path)["T1"]["history"]) == 2
+
+
+def test_a_claim_registered_after_its_rows_stays_post_hoc(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    register([claim()], path, "2025-01-01", rows_seen={"T1": 210})
+    assert registration.post_hoc(claim(), registration.load(path)) == (
+        True,
+        "registered on 2025-01-01, after 210 of its rows",
+    )
+
+
+def test_withdrawn_claims_are_told(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    register([claim(), claim(id="T2")], path, "2025-01-01")
+    assert register([claim()], path, "2025-01-02").withdrawn == ("T2",)
+    assert "T2" in registration.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"T1": {}}', '{"T1": {"hash": 1, "fields": {}, "history": [], "registered_on": ""}}', "\x00"],
+)
+def test_a_damaged_ledger_is_one_sentence(tmp_path, content):
+    path = tmp_path / "claims.lock.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match="claims.lock.json: is not a ledger") as caught:
+        registration.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_ledger_is_readable_json_in_a_fixed_order(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    register([claim(id="T2"), claim()], path, "2025-01-01")
+    assert list(json.loads(path.read_text())) == ["T1", "T2"]

@@ -1,0 +1,118 @@
+"""Runs held against each other: replay of one cell, diff of two folders, verify against the accepted reference."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from wdbench import atomic, dictionary, work
+from wdbench.config.experiment import Experiment
+from wdbench.errors import UserError
+
+VERDICT_KEYS = ["claim_id", "dataset"]
+ACCEPTED = ("verdicts.csv", "summary.csv", "manifest.json")
+MARKS = ("<!-- verdicts: begin -->", "<!-- verdicts: end -->")
+
+
+def replay(experiment: Experiment, cell_id: str) -> bool:
+    """Train a cell by itself and print how its row compares with the stored one; True if equal to the last bit."""
+    stored, fresh = work.replay(experiment, cell_id)
+    columns = [c for c in stored.index if c in fresh.index and c not in dictionary.TIMED]
+    different = [c for c in columns if not _equal(stored[c], fresh[c])]
+    print(f"cell {stored['cell_id']}: {stored['dataset']} {stored['model']} {stored['optimiser']} {stored['penalty']} "
+          f"{stored['coupling']} {stored['precision']} replicate {stored['replicate']}")
+    for column in different:
+        print(f"  {column}: stored {stored[column]!r}, replayed {fresh[column]!r}")
+    print(f"weights {stored['weights_sha256']} -> {fresh['weights_sha256']}; "
+          + (f"{len(columns)} columns equal bit for bit" if not different else f"{len(different)} columns DIFFER"))
+    return not different
+
+
+def _equal(a, b) -> bool:
+    return a == b or (pd.isna(a) and pd.isna(b))
+
+
+def diff(a: str | Path, b: str | Path) -> bool:
+    """Print what differs between two result folders: cells, bits of runs, verdicts; True if nothing does."""
+    left, right = Path(a), Path(b)
+    same = True
+    if (left / "runs.parquet").exists() and (right / "runs.parquet").exists():
+        one, two = (pd.read_parquet(f / "runs.parquet").set_index("cell_id") for f in (left, right))
+        only = (len(one.index.difference(two.index)), len(two.index.difference(one.index)))
+        shared = one.index.intersection(two.index)
+        columns = [c for c in one if c in two and c not in dictionary.TIMED]
+        x, y = one.loc[shared, columns], two.loc[shared, columns]
+        unequal = ~((x == y) | (x.isna() & y.isna()))
+        print(f"cells: {len(shared):,} in both, {only[0]:,} only in {left}, {only[1]:,} only in {right}; "
+              f"{int(unequal.any(axis=1).sum()):,} of the shared ones differ in some bit")
+        for column in unequal.columns[unequal.any()]:
+            print(f"  {column}: {int(unequal[column].sum()):,} cells")
+        same = not any(only) and not unequal.any(axis=None)
+    changed = _changed_verdicts(left, right)
+    print(f"verdicts: {len(changed)} differ")
+    for row in changed.itertuples():
+        print(f"  {row.claim_id} [{row.dataset}]: {row.verdict_a} -> {row.verdict_b}")
+    return same and changed.empty
+
+
+def _changed_verdicts(a: Path, b: Path) -> pd.DataFrame:
+    tables = []
+    for folder in (a, b):
+        path = folder / "verdicts.csv"
+        if not path.exists():
+            raise UserError(f"{path}: missing; a result folder has a verdicts.csv")
+        tables.append(pd.read_csv(path)[[*VERDICT_KEYS, "verdict"]])
+    both = tables[0].merge(tables[1], on=VERDICT_KEYS, how="outer", suffixes=("_a", "_b")).fillna("(absent)")
+    return both[both["verdict_a"] != both["verdict_b"]]
+
+
+def verify(experiment: Experiment, reference: str | Path) -> bool:
+    """Compare verdicts, and bits where platform and code agree, with the reference; True if the verdicts are the same."""
+    where = work.paths(experiment)
+    reference = Path(reference)
+    for path in (where["verdicts"], where["manifest"], reference / "verdicts.csv", reference / "manifest.json"):
+        if not path.exists():
+            raise UserError(f"{path}: missing; run snakemake --cores 2 first, and give a reference with verdicts.csv and manifest.json")
+    mine, theirs = (json.loads(p.read_text()) for p in (where["manifest"], reference / "manifest.json"))
+    if mine["profile"] != theirs["profile"]:
+        raise UserError(f"{where['manifest']}: profile: value {mine['profile']!r}: the reference is of profile {theirs['profile']!r}")
+    if mine["platform_key"] == theirs["platform_key"] and mine["code"] == theirs["code"]:
+        bits = mine["tables"]["runs.parquet"]["content_sha256"] == theirs["tables"]["runs.parquet"]["content_sha256"]
+        print(f"same platform and code: the rows are {'equal bit for bit' if bits else 'DIFFERENT'}")
+    else:
+        print("another platform or other code than the reference: bits are not compared")
+    changed = _changed_verdicts(reference, where["folder"])
+    overall = changed[changed["dataset"] == "all"]
+    print(f"verdicts: {len(changed)} differ from the reference, {len(overall)} of them overall verdicts")
+    for row in changed.itertuples():
+        print(f"  {row.claim_id} [{row.dataset}]: reference {row.verdict_a}, here {row.verdict_b}")
+    return changed.empty
+
+
+def accept(experiment: Experiment, reference: str | Path = "results/reference", readme: str | Path = "README.md") -> None:
+    """Copy this run's verdicts, summary and manifest into the reference, and renew the table in README.md."""
+    where, reference = work.paths(experiment), Path(reference)
+    for name in ACCEPTED:
+        source = where["folder"] / name
+        if not source.exists():
+            raise UserError(f"{source}: missing; run snakemake --cores 2 first")
+        reference.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, reference / name)
+    text = Path(readme).read_text(encoding="utf-8")
+    begin, end = (text.find(mark) for mark in MARKS)
+    if begin < 0 or end < begin:
+        raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
+    table = verdict_table(pd.read_csv(where["verdicts"], keep_default_na=False, na_values=[""]))
+    atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """Overall verdicts as a Markdown table."""
+    lines = ["| claim | sentence | verdict | effect [95 %] | n |", "|---|---|---|---|---|"]
+    overall = verdicts[verdicts["dataset"] == "all"]
+    for row in overall.itertuples():
+        effect = "" if pd.isna(row.estimate) else f"{row.estimate:.3g} [{row.ci_low:.3g}, {row.ci_high:.3g}]"
+        number = "" if pd.isna(row.n) else f"{int(row.n)}"
+        lines.append(f"| {row.claim_id} | {str(row.sentence).replace('|', '/')} | **{row.verdict}** | {effect} | {number} |")
+    return "\n".join(lines)

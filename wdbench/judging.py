@@ -1,0 +1,106 @@
+"""The last stages as the command line calls them: judge, draw, report, show, register. Reads tables, writes tables."""
+
+import datetime
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from wdbench import atomic, claims, dictionary, gather, work
+from wdbench.claims import registration
+from wdbench.config import claims as schema
+from wdbench.config import yamlio
+from wdbench.config.experiment import Experiment
+from wdbench.errors import UserError
+
+
+def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
+    """The claims of the experiment's claims file; studies must exist in its config."""
+    found = schema.from_mapping(yamlio.read(experiment.claims), str(experiment.claims))
+    claims.check(found, studies=set(experiment.studies), path=str(experiment.claims))
+    return found
+
+
+def table(experiment: Experiment, name: str) -> pd.DataFrame:
+    """A published table. Raises UserError where it is missing or damaged."""
+    path = work.paths(experiment)[name]
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, keep_default_na=False, na_values=[""])
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run snakemake --cores 2 first") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); delete it and run snakemake --cores 2 again") from None
+
+
+def ledger_path(experiment: Experiment) -> Path:
+    """The ledger beside the claims file: claims.yaml -> claims.lock.json."""
+    return Path(experiment.claims).with_suffix(".lock.json")
+
+
+def judge(experiment: Experiment) -> None:
+    """Write verdicts, effects and selected."""
+    found = registered_claims(experiment)
+    where = work.paths(experiment)
+    plan = table(experiment, "plan")
+    _, absent = gather.available_packs(experiment)
+    judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(ledger_path(experiment)),
+                             table(experiment, "identities"), absent, str(experiment.claims))
+    for name in ("selected", "effects", "verdicts"):
+        atomic.write_csv(where[name], getattr(judgement, name))
+
+
+def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
+    """The plan with the columns of the runs table that it can know, for the completeness gate."""
+    relative, relative_lr = plan["lambda_unit"] == "relative", plan["lr_unit"] == "relative"
+    return plan.assign(lambda_rel=plan["lambda_given"].where(relative), lr_rel=plan["lr_given"].where(relative_lr)).rename(
+        columns={"lambda_given": "_lambda", "lr_given": "_lr"})
+
+
+def draw(experiment: Experiment) -> None:
+    """Draw every figure from the tables."""
+    from wdbench.figures.draw import draw_all
+
+    names = ("runs", "trajectories", "oracle", "summary", "verdicts", "effects", "selected", "identities")
+    draw_all({name: table(experiment, name) for name in names}, registered_claims(experiment), work.paths(experiment)["figures"])
+
+
+def report(experiment: Experiment) -> None:
+    """Write dictionary.csv, manifest.json and report.html."""
+    from wdbench.figures.draw import load
+    from wdbench.report import render
+
+    where = work.paths(experiment)
+    names = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
+             "verdicts")
+    tables = {name: table(experiment, name) for name in names}
+    tables["dictionary"] = dictionary.describe(tables)
+    atomic.write_csv(where["dictionary"], tables["dictionary"])
+    gather.manifest(experiment)
+    checks = where["folder"] / "data_checks.csv"
+    tables["data_checks"] = pd.read_csv(checks) if checks.exists() else pd.DataFrame()
+    html = render(tables, registered_claims(experiment), json.loads(where["manifest"].read_text()), load(where["figures"]))
+    atomic.write_text(where["report"], html)
+
+
+def show(experiment: Experiment, what: str, name: str | None, where: str) -> None:
+    """Print a table; see `wdbench show --help`."""
+    from wdbench import show as printing
+
+    printing.show(lambda table_name: table(experiment, table_name), registered_claims(experiment), what, name, where)
+
+
+def register(experiment: Experiment, update: bool) -> None:
+    """Enter new claims in the ledger, with the number of their rows that exist already."""
+    found = registered_claims(experiment)
+    path = ledger_path(experiment)
+    seen: dict[str, int] = {}
+    if work.paths(experiment)["runs"].exists():
+        runs = table(experiment, "runs")
+        per_study = {s: int(runs["study"].str.split("+").map(lambda names, s=s: s in names).sum()) for s in experiment.studies}
+        seen = {c.id: sum(per_study.get(s, 0) for s in c.study) for c in found}
+    done = registration.register(found, path, datetime.date.today().isoformat(), seen, update)
+    print(f"{path}: {len(done.added)} added, {len(done.updated)} updated")
+    for claim_id in done.differing:
+        print(f"  {claim_id}: differs from its entry and is post hoc; --update records the change and keeps the old entry")
+    for claim_id in done.withdrawn:
+        print(f"  {claim_id}: in the ledger, and no longer in {experiment.claims}")
