@@ -281,6 +281,13 @@ def verdicts(claims, datasets=REAL, seed=1) -> pd.DataFrame:
                     "mde": 0.08,
                     "verdict": verdict,
                     "reason": f"interval against margin on {name}",
+                    "equation": "mean of t - c",
+                    "method": "BCa",
+                    "naive_estimate": estimate + 0.02,
+                    "naive_verdict": "supported",
+                    "estimate_secondary": estimate,
+                    "verdict_secondary": verdict,
+                    "n_imputed": place,
                 }
             )
     return pd.DataFrame(rows)
@@ -382,50 +389,51 @@ def datasets_table() -> pd.DataFrame:
         (
             "hitters",
             "regression",
-            263,
-            19,
+            "wheel",
+            "263 x 19",
+            "random",
             "GPL-2 (R package ISLR)",
             "https://cran.r-project.org/package=ISLR",
             "James et al. (2013)",
+            "ab" * 32,
             "available",
-            "ridge norm at glmnet λ = 11498",
-            "6.36",
-            "6.3604",
-            True,
             "",
         ),
         (
             HOSTILE,
             "binary",
-            10,
-            2,
+            "wheel",
+            "10 x 2",
+            "random",
             "none",
             "javascript:alert(1)",
             "nobody",
+            "",
             "unavailable",
-            "",
-            "",
-            "",
-            pd.NA,
             "python -m wdbench data fetch x",
         ),
     ]
     columns = [
-        "name",
+        "dataset",
         "task",
-        "rows",
-        "features",
+        "provider",
+        "shape",
+        "split",
         "licence",
         "licence_url",
         "citation",
+        "data_sha256",
         "status",
-        "check",
-        "expected",
-        "found",
-        "holds",
         "how_to_get",
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def data_checks() -> pd.DataFrame:
+    columns = ["dataset", "figure", "expected", "found", "kind", "verdict"]
+    return pd.DataFrame(
+        [("hitters", "ridge norm at λ = 11498", "[6.36]", "[6.3604]", "published", "ok")], columns=columns
+    )
 
 
 def dictionary() -> pd.DataFrame:
@@ -440,21 +448,20 @@ def dictionary() -> pd.DataFrame:
             "not tested",
         ),
     ]
-    return pd.DataFrame(rows, columns=["table", "column", "dtype", "unit", "meaning", "na_meaning"])
+    return pd.DataFrame(rows, columns=["table", "column", "dtype", "unit", "meaning", "na"])
 
 
 def manifest() -> dict:
     return {
         "commit": "0123456789abcdef",
+        "commit_date": "2026-11-22T10:00:00Z",
         "dirty": False,
-        "created": "2026-11-22T10:00:00Z",
         "profile": "core",
-        "platform": "Linux x86_64",
-        "cpu": "planted",
-        "torch": "2.13.0+cpu",
-        "python": "3.11",
-        "cells": 100,
-        "tables": {"runs.parquet": "ab" * 32},
+        "platform": {"torch": "2.13.0+cpu", "python": "3.11"},
+        "cells": 4128,
+        "train_seconds": 321.0,
+        "status": {"ok": 4000, "diverged": 128},
+        "tables": {"runs.parquet": {"sha256": "ab" * 32, "bytes": 1}},
     }
 
 
@@ -468,5 +475,6 @@ def tables(datasets=REAL, replicates=6) -> dict[str, pd.DataFrame]:
         "selected": selected(claims, cells),
         "identities": identities(),
         "datasets": datasets_table(),
+        "data_checks": data_checks(),
         "dictionary": dictionary(),
     }

@@ -203,10 +203,11 @@ def test_event():
 
 
 def test_identity():
-    checks = pd.DataFrame({"identity": "I5", "case": ["a", "b"], "error": [1e-13, 2e-13], "tolerance": 1e-12})
+    checks = pd.DataFrame({"identity": "I5", "check": "step", "case": ["a", "b"], "kind": "statement", "inputs": 1,
+                           "max_error": [1e-13, 2e-13], "relation": "<=", "tolerance": 1e-12})
     nothing = dict.fromkeys(("study", "arms", "metric", "effect", "direction", "margin"))
     verdicts, _, _ = published(world(), claim(kind="identity", identity="I5", **nothing), identities=checks)
     row = verdicts.iloc[0]
-    worst = checks.loc[(checks["error"] / checks["tolerance"]).idxmax()]
-    assert (row["estimate"], row["margin"]) == (worst["error"], worst["tolerance"])
-    assert row["verdict"] == ("holds" if (checks["error"] <= checks["tolerance"]).all() else "fails")
+    worst = checks.loc[(checks["max_error"] / checks["tolerance"]).idxmax()]
+    assert (row["estimate"], row["margin"]) == (worst["max_error"], worst["tolerance"])
+    assert row["verdict"] == ("holds" if (checks["max_error"] <= checks["tolerance"]).all() else "fails")

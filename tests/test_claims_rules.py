@@ -275,8 +275,12 @@ def test_identities():
     checks = pd.DataFrame(
         {
             "identity": ["I5", "I5", "I6", "I7"],
+            "check": "update",
             "case": ["sgd", "adam", "fp64", "empty"],
-            "error": [1e-13, 9e-13, 3e-12, np.nan],
+            "kind": "statement",
+            "inputs": 1,
+            "max_error": [1e-13, 9e-13, 3e-12, np.nan],
+            "relation": "<=",
             "tolerance": [1e-12, 1e-12, 1e-12, 1e-12],
         }
     )
@@ -293,6 +297,16 @@ def test_identities():
     assert found["verdict"].to_dict() == {"I5": "holds", "I6": "fails", "I7": "fails", "I8": "not_tested"}
     assert (found.loc["I5", "estimate"], found.loc["I5", "margin"], found.loc["I5", "n"]) == (9e-13, 1e-12, 2)
     assert "adam" in found.loc["I5", "reason"]
+
+
+def test_identities_that_must_differ_and_counter_cases():
+    row = {"identity": "I5", "check": "c", "case": "", "kind": "statement", "inputs": 1, "relation": ">=", "tolerance": 0.01}
+    one = claim(id="I5", kind="identity", identity="I5",
+                **dict.fromkeys(("study", "arms", "metric", "effect", "direction", "margin")))
+    for error, expected in ((0.5, "holds"), (0.001, "fails")):
+        counter = {**row, "kind": "counter", "max_error": 0.0}
+        checks = pd.DataFrame([{**row, "max_error": error}, counter])
+        assert judge(world(), [one], plan(world()), identities=checks).verdicts["verdict"].tolist() == [expected]
 
 
 def test_naive_analysis_beside():
@@ -330,3 +344,13 @@ def test_verdicts_are_the_same_bits_each_time_and_whatever_the_order_of_rows():
     pd.testing.assert_frame_equal(first.verdicts, again.verdicts)
     pd.testing.assert_frame_equal(first.selected, again.selected)
     pd.testing.assert_frame_equal(first.effects, again.effects)
+
+
+@pytest.mark.parametrize(
+    "change", [pd.DataFrame.convert_dtypes, lambda t: t.astype({"dataset": "category", "penalty": "category"})]
+)
+def test_verdicts_do_not_depend_on_how_pandas_holds_a_column(change):
+    runs = world(-0.04, noise=0.1)
+    pd.testing.assert_frame_equal(
+        judge(runs, [claim()], plan(runs)).verdicts, judge(change(runs), [claim()], plan(runs)).verdicts
+    )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats as reference
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import DescrStatsW
 
@@ -145,6 +146,11 @@ def test_holm_by_hand():
     adjusted = stats.holm(np.array([0.01, np.nan, 0.04, 0.03]))
     np.testing.assert_allclose(adjusted, [0.03, np.nan, 0.06, 0.06])
     assert np.isnan(stats.holm(np.array([np.nan]))).all()
+
+
+def test_holm_matches_statsmodels():
+    p = rng(13).random(12) ** 3
+    np.testing.assert_allclose(stats.holm(p), multipletests(p, method="holm")[1])
 
 
 def test_slopes():

@@ -6,7 +6,10 @@ from importlib import resources
 
 import pandas as pd
 
+from wdbench.claims import dictionary as claim_tables
+
 TIMED = ("train_seconds",)
+CLAIM_TABLES = {file.removesuffix(".csv"): columns for file, columns in claim_tables.TABLES.items()}
 
 
 @cache
@@ -17,6 +20,9 @@ def entries() -> dict[str, dict[str, str]]:
 
 def entry(table: str, column: str) -> dict[str, str]:
     """Entry of a column. Raises KeyError for one that is not described: no column is published without its meaning."""
+    if table in CLAIM_TABLES:
+        dtype, unit, meaning, na = CLAIM_TABLES[table][column]
+        return {"unit": unit, "meaning": meaning, "na": na}
     known = entries()
     return known[f"{table}.{column}"] if f"{table}.{column}" in known else known[column]
 

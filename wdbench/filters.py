@@ -112,6 +112,12 @@ def parse_expression(text: str, source: str = "expression") -> Expression:
     return parsed
 
 
+def floats(series: pd.Series) -> pd.Series:
+    """A numeric column of any dtype as float64, missing values as NaN."""
+    values = pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan)
+    return pd.Series(values, index=series.index)
+
+
 def near(name: str, available: Iterable[str]) -> str:
     """What to write instead of `name`: its near matches among `available`, or all of them."""
     available = sorted(map(str, available))
@@ -243,7 +249,7 @@ def _number(node: ast.expr, table: pd.DataFrame, formula: Formula) -> np.ndarray
             column = _column(name, table)
             if _is_text(column):
                 raise formula.wrong(f"column {_unmark(name)!r} holds text, not numbers")
-            return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+            return floats(column).to_numpy()
         case ast.UnaryOp(operand=operand):
             return -_number(operand, table, formula)
         case ast.BinOp(left=left, op=op, right=right):

@@ -55,11 +55,14 @@ def gather(experiment: Experiment) -> dict[str, Path]:
     if missing or foreign:
         raise UserError(f"{where['packs']}: {len(missing)} planned cells missing and {len(foreign)} that the plan does not have; "
                         f"run snakemake --cores 2 again")
+    supports = _concatenate(where["packs"], packs, ".supports")
+    if len(supports):
+        runs = runs.assign(support_jaccard=jaccard(runs, supports))
     written = {
         "plan": atomic.write_csv(where["plan"], planned.assign(available=planned["pack"].isin(packs))),
         "runs": atomic.write_parquet(where["runs"], dictionary.ordered(runs, "runs")),
         "trajectories": atomic.write_parquet(where["trajectories"], _concatenate(where["packs"], packs, ".trajectories")),
-        "supports": atomic.write_parquet(where["supports"], _concatenate(where["packs"], packs, ".supports")),
+        "supports": atomic.write_parquet(where["supports"], supports),
         "oracle": atomic.write_parquet(where["oracle"], _oracles(where["oracles"], experiment, packs)),
         "summary": atomic.write_csv(where["summary"], summary(runs)),
         "datasets": atomic.write_csv(where["datasets"], dataset_table(experiment, absent)),
@@ -111,6 +114,24 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
         table = first.assign(metric=metric, mean=mean, ci_low=mean - half, ci_high=mean + half, n=count, n_diverged=diverged)
         parts.append(table[(count > 0) | (diverged > 0)])
     return pd.concat(parts, ignore_index=True)
+
+
+def jaccard(runs: pd.DataFrame, supports: pd.DataFrame) -> pd.Series:
+    """Jaccard index of each even replicate's kept features with those of the next replicate, same arm; NaN elsewhere.
+
+    Disjoint pairs, so that the values of a data set are independent of each other. Two empty sets agree (1).
+    """
+    kept = supports.groupby("cell_id")["feature"].agg(frozenset)
+    eligible = runs[runs["study"].isin(runs.loc[runs["cell_id"].isin(kept.index), "study"]) & (runs["optimiser"] == "exact")]
+    arm = ["dataset", "penalty", "l1_ratio", "lambda", "decay_mask", "study"]
+    found = {}
+    for _, group in eligible.groupby(arm):
+        by_replicate = dict(zip(group["replicate"], zip(group.index, group["cell_id"], strict=True), strict=True))
+        for replicate, (index, cell) in by_replicate.items():
+            if replicate % 2 == 0 and replicate + 1 in by_replicate:
+                one, two = (kept.get(c, frozenset()) for c in (cell, by_replicate[replicate + 1][1]))
+                found[index] = len(one & two) / len(one | two) if one | two else 1.0
+    return pd.Series(found, dtype=float).reindex(runs.index)
 
 
 def dataset_table(experiment: Experiment, absent: dict[str, str]) -> pd.DataFrame:

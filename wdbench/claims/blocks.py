@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from wdbench import filters
 from wdbench.claims.selection import KEYS
 from wdbench.config.claims import Claim
 
@@ -48,7 +49,7 @@ def usable(claim: Claim, selected: pd.DataFrame, policy: str) -> pd.DataFrame:
             filled = pd.Series(worst, index=lost.index)
             if metric in NLL_METRICS and "n_classes" in lost:
                 # a model that diverged predicts no better than the uniform distribution
-                filled = np.fmax(filled, np.log(pd.to_numeric(lost["n_classes"]).astype(float)))
+                filled = np.fmax(filled, np.log(filters.floats(lost["n_classes"])))
             table.loc[lost.index, "value_used"] = filled
     return table.assign(imputed=bad)
 

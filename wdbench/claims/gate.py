@@ -117,7 +117,7 @@ def ineligible(claim: Claim, selected: pd.DataFrame) -> str | None:
     if not claim.fidelity_gate or about or "fidelity" not in selected:
         return None
     for (arm, condition), rows in selected.groupby(["arm", "condition"], sort=True):
-        median = pd.to_numeric(rows["fidelity"]).astype(float).median()
+        median = filters.floats(rows["fidelity"]).median()
         if median < LEAST_FIDELITY:
             side = f" ({condition})" if condition else ""
             return f"{arm}{side} is not eligible: its decay was not applied (fidelity {median:.2g})"

@@ -141,7 +141,7 @@ def _choose(claim: Claim, name: str, arm: Arm, rows: pd.DataFrame, target: pd.Da
         _refuse_ambiguous(claim, name, rows, over)
     if arm.select is None:
         return rows.assign(selected_by="", selected_value=np.nan, edge="")
-    by = pd.to_numeric(rows[arm.select.by]).astype(float)
+    by = filters.floats(rows[arm.select.by])
     score = by.where((rows["status"] == "ok") & by.notna(), np.inf)
     rows = rows.assign(selected_by=arm.select.by, selected_value=by, score=score, edge="")
     if arm.select.rule == "mean" or rows.empty:
@@ -176,7 +176,7 @@ def _edges(rows: pd.DataFrame, over: list[str]) -> pd.Series:
     for column in over:
         if not pd.api.types.is_numeric_dtype(rows[column]):
             continue
-        values = rows[column].astype(float)
+        values = filters.floats(rows[column])
         ends = values.groupby([rows[key] for key in KEYS], dropna=False)
         low, high = ends.transform("min"), ends.transform("max")
         edges = edges + np.where((values == high) & (low < high), f" {column}.high", "")

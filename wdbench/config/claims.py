@@ -63,6 +63,8 @@ happened in the block if it did in any). SELECT:
             <column>.high. Where more than half of an arm's blocks choose an end that is not named here, the
             verdict is inconclusive (grid). A grid that starts at 0 has no low edge; `mean` has none at all
 
+In a mapping in braces a filter with a comma must be quoted: {where: 'penalty in ["l1", "l2"]'}.
+
 One example of each kind:
 
 claims:
@@ -297,7 +299,9 @@ class Claim(Frozen):
         return self.not_tested is None and self.kind != "identity"
 
     def margin_of(self, metric: str) -> float:
-        """Margin of one metric."""
+        """Margin of one metric; 0 for a kind that has none."""
+        if self.margin is None:
+            return 0.0
         return float(self.margin[metric] if isinstance(self.margin, dict) else self.margin)
 
     def columns(self) -> dict[str, tuple[str, ...]]:

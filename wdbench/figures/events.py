@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
-from wdbench.figures import labels, panels, points, rows, style
+from wdbench.figures import labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
 
 
@@ -60,7 +60,9 @@ def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(False, axis="y")
-    axes.set_xlabel(f"share of blocks with {what or claim.event} (95 % Clopper–Pearson interval)")
+    axes.set_xlabel(
+        f"share of blocks with {what or words.condition(claim.event)} (95 % Clopper–Pearson interval)"
+    )
     figure.legend(
         handles=[
             panels.handle(panels.arm_style(s)[0], "-", panels.arm_style(s)[2], str(a).replace("_", " "))

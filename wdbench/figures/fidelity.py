@@ -90,11 +90,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
                 ",", " "
             ),
         )
-    panels.y_label(
-        figure,
-        axes,
-        labels.axis(metric).replace(" ÷ ", "\n÷ ") if metric.startswith("fidelity") else labels.axis(metric),
-    )
+    panels.y_label(figure, axes, labels.of(metric).text)
     panels.x_label(
         figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."
     )

@@ -68,10 +68,12 @@ def _limits(rows: DataFrame) -> tuple[float, float]:
 
 
 def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> None:
-    """Draw `rows` (from `rows_of`) on `axes`, one dot a block of `effects` (columns dataset, effect) behind each interval."""
+    """Draw `rows` (from `rows_of`) on `axes`, one tick a block of `effects` (dataset, effect) below each interval."""
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    axes.set_yticks(range(len(rows)), [labels.dataset(d) for d in rows["dataset"]])
+    axes.set_yticks(
+        range(len(rows)), [_wrapped(labels.dataset(d), 28) for d in rows["dataset"]], linespacing=0.95
+    )
     axes.tick_params(axis="y", length=0)
     scale = 100.0 if words.is_percent(claim) else 1.0
     low, high = _limits(rows)
@@ -129,19 +131,11 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
             )
         )
     if block_effects is not None:
-        dots = np.clip(np.sort(block_effects.dropna().to_numpy(float)), *limits)
-        heights = place + 0.16 + 0.2 * (np.arange(dots.size) % 5) / 5
-        axes.plot(
-            scale * dots,
-            heights,
-            linestyle="",
-            marker=".",
-            markersize=3,
-            color=colour,
-            alpha=0.45,
-            zorder=2,
-            markeredgewidth=0,
-        )
+        # one line broken by NaN: a rug of a thousand blocks stays a short path
+        at = scale * np.clip(np.sort(block_effects.dropna().to_numpy(float)), *limits)
+        rug = np.column_stack([at, at, np.full_like(at, np.nan)]).ravel()
+        ends = np.tile([place + 0.2, place + 0.4, np.nan], at.size)
+        axes.plot(rug, ends, color=colour, linewidth=0.7, alpha=0.6, zorder=2, solid_capstyle="butt")
     size = 7 if row["dataset"] == "all" else 5.5
     if not words.missing(row["estimate"]):
         _interval(axes, place, row["ci_low"], row["ci_high"], scale, limits, colour)

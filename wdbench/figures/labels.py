@@ -51,6 +51,7 @@ LABELS = {
     "average_precision": Label("average precision", "share", share=True),
     "balanced_accuracy": Label("balanced accuracy", "share", share=True),
     "minority_recall": Label("recall of the rarest class", "share", share=True),
+    "support_jaccard": Label("overlap of the features kept, between draws", "Jaccard", share=True),
     "support_f1": Label("support F₁", "share", share=True),
     "support_tpr": Label("true features found", "share", share=True),
     "support_fdp": Label("false ones among those kept", "share", share=True),
@@ -77,6 +78,7 @@ LABELS = {
     "replicate": Label("replicate", ""),
     "n_train": Label("training rows n", "rows"),
     "n_per_class": Label("training rows a class", "rows"),
+    "per_class": Label("training rows a class m", "rows"),
     "n_features": Label("features p", "columns"),
     "n_classes": Label("classes", ""),
     "n_true": Label("non-zero true weights s", "features"),
@@ -201,11 +203,20 @@ def axis(column: str, task: str | None = None) -> str:
     return f"{label.text} ({unit})" if unit else label.text
 
 
+_SYMBOLS = {"rho": "ρ", "sigma": "σ", "tau": "τ", "prior": "π", "per_class": "m", "label_noise": "flipped"}
+
+
 def dataset(spec: str) -> str:
-    """Reader's form of a data set spec: `sparse:p=200,rho=0.5` -> `sparse (p=200, rho=0.5)`."""
+    """Reader's form of a stratum: `sparse:p=200,rho=0.5` -> `sparse p=200, ρ=0.5`; of several columns, part by part."""
+    if " / " in str(spec):
+        return ", ".join(dataset(part) for part in str(spec).split(" / "))
     base, _, options = str(spec).partition(":")
     name = DATASETS.get(base, base.replace("_", " "))
-    return f"{name} ({options.replace(',', ', ')})" if options else name
+    pairs = [option.partition("=") for option in options.split(",") if option]
+    shown = ", ".join(
+        f"{_SYMBOLS.get(key, key.replace('_', ' '))}{sign}{value}" for key, sign, value in pairs
+    )
+    return f"{name} {shown}".strip()
 
 
 def arithmetic(precision: str, rounding: str = "none") -> str:

@@ -41,9 +41,9 @@ def board(tables: Tables) -> Figure:
     families = sorted(
         rows["family"].astype(str).unique(), key=lambda f: (known.index(f) if f in known else len(known), f)
     )
-    height = 0.75 + 0.36 * len(families) + 0.45
+    height = 0.95 + 0.36 * len(families)
     figure = style.new_figure(height)
-    axes = figure.add_axes((0.36, 0.45 / height, 0.61, 1 - 1.15 / height))
+    axes = figure.add_axes((0.38, 0.45 / height, 0.59, 1 - 0.95 / height))
     counted = pd.crosstab(rows["family"].astype(str), rows["verdict"])
     seen = [v for v in VERDICT_ORDER if v in counted.columns]
     left = np.zeros(len(families))
@@ -174,7 +174,7 @@ def grid(tables: Tables) -> Figure:
         annot_kws={"fontsize": 8},
         linewidths=0.5,
         linecolor="white",
-        cbar_kws={"label": "median F(w) − F* (objective; smaller: converged)"},
+        cbar_kws={"label": "median F(w) − F*"},
     )
     axes.set_facecolor("#f0f0f0")
     axes.set_yticks(np.arange(len(datasets)) + 0.5, [labels.dataset(d) for d in datasets], rotation=0)

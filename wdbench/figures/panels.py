@@ -16,19 +16,26 @@ LEGEND_LINE_IN, TITLE_IN, FOOT_IN = 0.17, 0.24, 0.50
 _LETTER_IN, _HANDLE_IN = 0.064, 0.52  # width of a letter at 8 pt, of a legend's handle with its spaces
 
 
-def sheet(n_panels: int, handles: list[Line2D], above_in: float = 0.0) -> tuple[Figure, list[Axes]]:
-    """A figure with a legend and `n_panels` axes, three to a row (fewer: wider), below `above_in` free inches."""
+def sheet(
+    n_panels: int, handles: list[Line2D], above_in: float = 0.0, notes: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a legend and `n_panels` axes, three to a row (fewer: wider), below `above_in` free inches.
+
+    `notes`: leave room for a second line above each panel (see `title`).
+    """
+    note_in = 0.16 if notes else 0.0
     columns_of_legend = _legend_columns(handles)
-    head = above_in + TITLE_IN + LEGEND_LINE_IN * math.ceil(len(handles) / columns_of_legend)
+    gap_in = GAP_Y_IN + note_in
+    head = above_in + TITLE_IN + note_in + LEGEND_LINE_IN * math.ceil(len(handles) / columns_of_legend)
     lines = math.ceil(n_panels / COLUMNS)
-    total = head + lines * PANEL_IN + (lines - 1) * GAP_Y_IN + FOOT_IN
+    total = head + lines * PANEL_IN + (lines - 1) * gap_in + FOOT_IN
     figure = style.new_figure(total)
     width, columns = figure.get_figwidth(), min(COLUMNS, n_panels)
     panel = min((width - LEFT_IN - RIGHT_IN - (columns - 1) * GAP_X_IN) / columns, 3.6)
     axes = []
     for place in range(n_panels):
         line, column = divmod(place, columns)
-        left, top = LEFT_IN + column * (panel + GAP_X_IN), head + line * (PANEL_IN + GAP_Y_IN)
+        left, top = LEFT_IN + column * (panel + GAP_X_IN), head + line * (PANEL_IN + gap_in)
         box = (left / width, (total - top - PANEL_IN) / total, panel / width, PANEL_IN / total)
         axes.append(figure.add_axes(box))
     figure.legend(
@@ -116,13 +123,18 @@ def scale_y(axes: Axes, values: np.ndarray, share: bool = False) -> None:
     )
 
 
-def title(axes: Axes, text: str) -> None:
-    """Left-aligned panel title; a long one shrinks no lower than 8 pt and is then broken."""
-    import textwrap
-
-    axes.set_title(
-        "\n".join(textwrap.wrap(text, 30)[:2]), loc="left", fontsize=8.5 if len(text) <= 26 else 8, pad=3
+def title(axes: Axes, text: str, note: str = "") -> None:
+    """Left-aligned panel title, cut with an ellipsis where it would leave its panel, and a line of numbers below it."""
+    text = text if len(text) <= 34 else text[:33] + "…"
+    size = 8.5 if len(text) <= 30 else 8
+    if not note:
+        axes.set_title(text, loc="left", fontsize=size, pad=3)
+        return
+    above = axes.annotate(
+        note, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=8
     )
+    above.set_color(style.GREY)
+    axes.set_title(text, loc="left", fontsize=size, pad=15)
 
 
 def handle(colour: str, line, marker: str, text: str, **more) -> Line2D:

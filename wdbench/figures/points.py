@@ -46,6 +46,14 @@ def mean_line(points: DataFrame) -> DataFrame:
     return rows.curve(points.assign(stratum="", arm="", condition="", by=np.arange(len(points), dtype=float)))
 
 
+def broken_lines(points: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of all blocks, one after the other, with NaN between them: many thin lines as one path."""
+    ordered = points.sort_values(["block", "x"], kind="stable")
+    blocks = ordered["block"].to_numpy()
+    breaks = np.flatnonzero(blocks[1:] != blocks[:-1]) + 1
+    return tuple(np.insert(ordered[name].to_numpy(float), breaks, np.nan) for name in ("x", "y"))
+
+
 def fitted_line(points: DataFrame, transform: str = "log10") -> dict[str, float]:
     """Least-squares slope of y on the transformed x in each block; mean and 95 % t interval of the slopes over blocks.
 

@@ -11,14 +11,13 @@ from wdbench.config.claims import Claim
 from wdbench.figures import forest, labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
 
-Note = Callable[[Axes, Claim, DataFrame, str, DataFrame], None]
-_BOX = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+Note = Callable[[Axes, Claim, DataFrame, str, DataFrame], str]
 
 
 def _panel(axes: Axes, mine: DataFrame) -> None:
     colour = style.BLUE
-    for _, block in mine.sort_values("x").groupby("block", sort=True):
-        axes.plot(block["x"], block["y"], color=colour, linewidth=0.5, alpha=0.35, zorder=2)
+    xs, ys = points.broken_lines(mine)
+    axes.plot(xs, ys, color=colour, linewidth=0.5, alpha=0.4, zorder=2)
     mean = points.mean_line(mine)
     axes.plot(mean["x"], mean["mean"], color=colour, marker="o", markersize=3.5, linewidth=2, zorder=4)
     axes.fill_between(
@@ -51,22 +50,24 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     verdicts = forest.rows_of(claim, tables)
     order = rows.in_order(claim, tables, found["stratum"].unique())
     compared = found["arm"].eq("effect").all()
-    figure, axes = panels.sheet(len(order), _handles(claim, found, compared))
+    figure, axes = panels.sheet(len(order), _handles(claim, found, compared), notes=True)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
         _panel(axis, mine)
-        panels.title(axis, labels.dataset(stratum))
         if log_x:
             panels.log_x(axis)
         panels.scale_y(axis, mine["y"].to_numpy(float), compared or labels.is_share(metric))
         if compared:
             axis.axhline(0, color=style.INK, linewidth=0.7, zorder=1)
-        note(axis, claim, verdicts, stratum, mine)
+        panels.title(axis, labels.dataset(stratum), note(axis, claim, verdicts, stratum, mine))
     text = words.contrast_name(claim, metric) if compared else labels.axis(metric, rows.task_of(found))
     panels.y_label(figure, axes, text)
     n = found.groupby("stratum")["block"].nunique()
     span = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    panels.x_label(figure, f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel.")
+    turned = " Slopes as in the verdict: > 0 agrees." if claim.kind == "slope" else ""
+    panels.x_label(
+        figure, f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel.{turned}"
+    )
     return figure
 
 
@@ -84,46 +85,26 @@ def _handles(claim: Claim, found: DataFrame, compared: bool) -> list:
     return handles
 
 
-def _slope_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> None:
+def _slope_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> str:
     """The registered estimate of this stratum, else the slope fitted to what is shown."""
     row = verdicts[verdicts["dataset"] == stratum]
     if len(row) == 1 and not words.missing(row.iloc[0]["estimate"]) and claim.kind == "slope":
         lead = "τ" if claim.statistic == "kendall" else "slope"
-        turned = " (turned)" if claim.direction == "lower" else ""
-        text = f"{lead}{turned} {words.estimate(row.iloc[0], claim)}"
-    else:
-        line = points.fitted_line(mine, "log10")
-        text = (
-            f"slope {words.signed(line['slope'])} a decade {words.interval(line['low'], line['high'])}"
-            if line["n"]
-            else ""
-        )
-    axis.text(0.02, 0.97, text, transform=axis.transAxes, fontsize=8, va="top", bbox=_BOX, zorder=6)
+        return f"{lead} {words.estimate(row.iloc[0], claim)}"
+    line = points.fitted_line(mine, "log10")
+    return (
+        f"slope {words.signed(line['slope'])} a decade {words.interval(line['low'], line['high'])}"
+        if line["n"]
+        else ""
+    )
 
 
-def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> None:
+def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> str:
     inside, blocks = points.turning(mine)
-    axis.plot(
-        inside,
-        np.full(inside.size, 0.05),
-        linestyle="",
-        marker="^",
-        markersize=4,
-        color=style.ORANGE,
-        transform=axis.get_xaxis_transform(),
-        clip_on=False,
-        zorder=5,
-    )
-    axis.text(
-        0.02,
-        0.97,
-        f"turns inside the grid: {inside.size} of {blocks}",
-        transform=axis.transAxes,
-        fontsize=8,
-        va="top",
-        bbox=_BOX,
-        zorder=6,
-    )
+    height = np.full(inside.size, 0.05)
+    edge = {"transform": axis.get_xaxis_transform(), "clip_on": False, "zorder": 5}
+    axis.plot(inside, height, linestyle="", marker="^", markersize=4, color=style.ORANGE, **edge)
+    return f"turns inside the grid in {inside.size} of {blocks} blocks"
 
 
 @register("slope")

@@ -1,13 +1,14 @@
 """Look of every figure: seaborn's colour-blind palette, dark on white, fonts of 8 pt or more at 7 in width, fixed bytes."""
 
 import io
-import re
 from collections.abc import Callable
 
 import matplotlib
 import seaborn
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from wdbench.figures import compact
 
 WIDTH_IN = 7.0
 INK, GREY, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
@@ -93,29 +94,12 @@ def message_figure(text: str) -> Figure:
     return figure
 
 
-_LONG_NUMBER = re.compile(rb"(-?\d+\.\d{2})\d+")
-_PLACES = re.compile(rb'(?: d="[^"]*"|translate\([^)]*\)|\b(?:x|y|cx|cy|width|height)="[\d.\-]+")')
-# what a browser does not need: document type, comments, groups' names, indentation, spaces inside path data
-_UNNEEDED = (
-    (re.compile(rb"<!DOCTYPE[^>]*>|<!--.*?-->", re.S), b""),
-    (re.compile(rb"<metadata>.*?</metadata>", re.S), b""),
-    (re.compile(rb'<g id="[^"]*"'), b"<g"),
-    (re.compile(rb"DejaVuSans-(Bold-)?"), rb"\1"),
-    (re.compile(rb"\n\s*(?=<)"), b""),
-    (re.compile(rb" ?\n(?=[A-Za-z\"])"), b""),
-    (re.compile(rb'(?<=[ "\d])([MLQCz]) '), rb"\1"),
-)
-
-
 @styled
 def svg(figure: Figure) -> bytes:
-    """SVG of `figure`: the same figure gives the same bytes (fixed ids, no date, coordinates to 1/100 pt)."""
+    """SVG of `figure`: the same figure gives the same bytes (fixed ids, no date, coordinates to 1/10 pt)."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    content = _PLACES.sub(lambda match: _LONG_NUMBER.sub(rb"\1", match[0]), buffer.getvalue())
-    for pattern, replacement in _UNNEEDED:
-        content = pattern.sub(replacement, content)
-    return content
+    return compact.svg(buffer.getvalue().decode("utf-8")).encode("utf-8")
 
 
 @styled

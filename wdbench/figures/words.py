@@ -121,6 +121,13 @@ def reading(claim: Claim) -> str:
     return "> 0 agrees with the claim."
 
 
+def effect_value(value, claim: Claim, digits: int = 3) -> str:
+    """One effect with its sign and, where the claim is read so, its per cent sign; `–` where missing."""
+    if missing(value):
+        return "–"
+    return f"{signed(100 * float(value), digits)} %" if is_percent(claim) else signed(value, digits)
+
+
 def _decimals(half_width: float) -> int:
     """Decimals that give an interval's half width two significant digits."""
     return min(max(1 - math.floor(math.log10(half_width)), 0), 8)

@@ -31,8 +31,8 @@ __all__ = ["CHECKS", "COLUMNS", "KINDS", "Check", "Result", "check", "counter", 
 def run_all(only: Iterable[str] | None = None) -> pd.DataFrame:
     """Table of all rows of the identities `only` (such as ["I5", "I15"]; all where None).
 
-    Columns: identity, check, case, kind (statement | counter), inputs, max_error, relation (<= | >=), tolerance, unit, holds
-    (boolean; NA where it could not be tried), note. Deterministic; torch runs on one thread meanwhile.
+    Columns: identity, check, case, kind (statement | counter), inputs, max_error, relation (<= | >=), tolerance,
+    unit, holds (boolean; NA where it could not be tried), note. Deterministic; torch runs on one thread meanwhile.
     Raises ValueError for an unknown identity.
     """
     threads = torch.get_num_threads()

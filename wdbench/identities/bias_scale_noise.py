@@ -1,4 +1,4 @@
-"""Bias and scale of the data: free biases (I24), feature scales (I25), degrees of freedom (I26), noise in the inputs (I28)."""
+"""Around the penalty: free biases (I24), feature scales (I25), degrees of freedom (I26), noisy inputs (I28)."""
 
 import numpy as np
 from scipy.optimize import brentq
@@ -105,7 +105,7 @@ def _():
 
 
 def _adam_pair(decay: updates.Decay, eps: float, scale_lr: bool) -> float:
-    """How far Adam's weights on features x D, times D, are from those on x after 50 steps; start scaled, lr scaled or not."""
+    """How far D times Adam's weights on features x D is from those on x, after 50 steps from a start / D."""
     x, y, scale = _scaled()
     start, adam, lr = generator("I25").standard_normal(len(scale)), updates.Optimiser("adam", eps=eps), 0.01
     plain = descend(tensor(start), quadratic(tensor(x), tensor(y)), 50, lr, adam, decay)
@@ -140,7 +140,10 @@ def _():
 
 
 def _degrees(x: np.ndarray, lam: float) -> float:
-    """Effective degrees of freedom sum d_i^2 / (d_i^2 + n lambda) of ridge on x, its mean removed (Hastie et al. 2009, eq. 3.50)."""
+    """Effective degrees of freedom sum d^2 / (d^2 + n lambda) of ridge on x, its mean removed.
+
+    d: singular values (Hastie, Tibshirani & Friedman 2009, equation 3.50).
+    """
     squares = np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2
     squares = squares[squares > 1e-10 * squares.max()]
     return float((squares / (squares + len(x) * lam)).sum())
@@ -187,12 +190,12 @@ def _():
         yield Result(6, relative((ahead.W - behind.W) / (2e-5 * lam), slope), f"lambda = {lam}")
 
 
-def _diabetes_path():
+def _diabetes_path(count: int):
     """Lasso on diabetes: (z-scored x, lambdas falling, weights [count, 10])."""
     data = datasets.load("diabetes")
     x = (data.X - data.X.mean(0)) / data.X.std(0)
     largest = np.abs(x.T @ (data.y - data.y.mean())).max() / len(data.y)
-    lambdas = largest * np.geomspace(1, 1e-4, 150)
+    lambdas = largest * np.geomspace(1, 1e-4, count)
     return x, lambdas, np.array([s.W[:, 0] for s in minimise("linear", x, data.y, "l1", lambdas)])
 
 
@@ -200,7 +203,7 @@ def _diabetes_path():
 def _():
     if not datasets.status("diabetes").available:
         return Result(0, np.nan, note=f"unavailable; run: {datasets.status('diabetes').how_to_get}")
-    _, _, w = _diabetes_path()
+    _, _, w = _diabetes_path(150)
     active = w != 0
     left = np.flatnonzero((active[:-1] & ~active[1:]).any(0))
     names = datasets.load("diabetes").features
@@ -213,7 +216,7 @@ def _():
 def _():
     if not datasets.status("diabetes").available:
         return Result(0, np.nan, note=f"unavailable; run: {datasets.status('diabetes').how_to_get}")
-    x, lambdas, w = _diabetes_path()
+    x, lambdas, w = _diabetes_path(50)
     jumps = np.linalg.norm(np.diff(w @ x.T, axis=0), axis=1) ** 2 / len(x)
     # from optimality at both ends: |X(w - w')|^2 / n <= (lambda - lambda') (|w'|_1 - |w|_1)
     bound = -np.diff(lambdas) * np.diff(np.abs(w).sum(1))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from wdbench import updates
-from wdbench.identities.problems import BF16_SPLIT, FP64, SGD, descend, quadratic, regression, tensor
+from wdbench.identities.problems import BF16_SPLIT, FP64, SGD, descend, quadratic, regression, tensor, trajectory
 from wdbench.identities.registry import Result, check, counter, generator, relative
 
 STEPS = 500
@@ -59,19 +59,10 @@ def _():
 def _():
     lr, lam = 0.01, 0.01
     for name in ("momentum", "nesterov"):
-        optimiser, rates = updates.Optimiser(name), {}
-        norms = []
-        descend(
-            _start(10),
-            _idle,
-            400,
-            lr,
-            optimiser,
-            updates.decay("coupled", 0.0, lam, lr),
-            watch=lambda t, w: norms.append(w.norm()),
-        )
-        rates = 1 - float(norms[400] / norms[300]) ** 0.01
-        yield Result(100, abs(rates / (lr * lam * optimiser.gain) - 1), name, "to first order in lr lambda")
+        optimiser, decay = updates.Optimiser(name), updates.decay("coupled", 0.0, lam, lr)
+        norms = trajectory(_start(10), _idle, 400, lr, optimiser, decay).norm(dim=1)
+        rate = 1 - float(norms[400] / norms[300]) ** 0.01
+        yield Result(100, abs(rate / (lr * lam * optimiser.gain) - 1), name, "to first order in lr lambda")
 
 
 @check("I7", "Adam, coupled: every step is lr sign(w), whatever lambda is", tolerance=1e-6)
@@ -98,13 +89,11 @@ def _():
 )
 def _():
     rates = tensor(np.linspace(0.005, 2.995, 300))
-    w, wrong = torch.ones(300, dtype=torch.float64), 0
+    w = torch.ones(300, dtype=torch.float64)
     decay = updates.Decay(d2=rates)
-    after = [descend(w, _idle, t, 1.0, decay=decay) for t in (1, 2)]
-    wrong += int(((after[0] > 0) != (rates < 1)).sum())
-    wrong += int(((after[0].abs() < 1) != (rates < 2)).sum())
-    wrong += int(((after[1].abs() < after[0].abs()) != (rates < 2)).sum())
-    return Result(300, wrong)
+    once, twice = (descend(w, _idle, t, 1.0, decay=decay) for t in (1, 2))
+    wrong = [(once > 0) != (rates < 1), (once.abs() < 1) != (rates < 2), (twice.abs() < once.abs()) != (rates < 2)]
+    return Result(300, sum(int(disagree.sum()) for disagree in wrong))
 
 
 @counter(
@@ -123,28 +112,17 @@ def _():
 
 @counter("I7", "Adam, coupled: chatters about 0", tolerance=0.1, unit="share of steps on which |w| grows")
 def _():
-    lr, grown = 0.1, []
-    sizes = []
-    descend(
-        _start(50),
-        _idle,
-        400,
-        lr,
-        updates.Optimiser("adam"),
-        updates.decay("coupled", 0.0, 1.0, lr),
-        watch=lambda t, w: sizes.append(w.abs()),
-    )
-    grown = torch.stack([after > before for before, after in zip(sizes, sizes[1:], strict=False)]).double()
+    lr, adam = 0.1, updates.Optimiser("adam")
+    sizes = trajectory(_start(50), _idle, 400, lr, adam, updates.decay("coupled", 0.0, 1.0, lr)).abs()
+    grown = (sizes[1:] > sizes[:-1]).double()
     return Result(grown.numel(), float(grown.mean()), note="the decay is constant, not proportional to w")
 
 
 def _random_steps(count: int = 100_000):
     """w, g [count, 3] and lr, lambda [count, 1] with 0 < lr lambda < 1."""
     rng = generator("I8")
-    w, g = (
-        tensor(rng.standard_normal((count, 3))),
-        tensor(rng.standard_normal((count, 3)) * np.exp(rng.standard_normal((count, 1)))),
-    )
+    w = tensor(rng.standard_normal((count, 3)))
+    g = tensor(rng.standard_normal((count, 3)) * np.exp(rng.standard_normal((count, 1))))
     lr = tensor(np.exp(rng.uniform(-6, 0, (count, 1))))
     return w, g, lr, tensor(rng.uniform(0.001, 1, (count, 1))) / lr
 
@@ -200,13 +178,6 @@ def _():
     w, g, lr, lam = _random_steps()
     yield Result(len(w), float((_norms(w, g, lr, lam, "coupled") > w.norm(dim=1)).double().mean()), "random (w, g)")
     x, y = (tensor(a) for a in regression("I8"))
-    norms = []
-    descend(
-        torch.zeros(x.shape[1], dtype=torch.float64),
-        quadratic(x, y),
-        100,
-        0.01,
-        decay=updates.decay("coupled", 0.0, 0.1, 0.01),
-        watch=lambda t, w: norms.append(float(w.norm())),
-    )
-    yield Result(100, float(np.mean(np.diff(norms) > 0)), "least squares from 0", "lambda = 0.1")
+    start, decay = torch.zeros(x.shape[1], dtype=torch.float64), updates.decay("coupled", 0.0, 0.1, 0.01)
+    norms = trajectory(start, quadratic(x, y), 100, 0.01, decay=decay).norm(dim=1)
+    yield Result(100, float((norms[1:] > norms[:-1]).double().mean()), "least squares from 0", "lambda = 0.1")

@@ -37,26 +37,6 @@ def _run(arithmetic, optimiser, decay, subgradient: bool, steps: int = 100) -> t
     )
 
 
-@check("I1", "lambda = 0: bits of the weights after 100 steps", tolerance=0, unit="runs that differ")
-def _():
-    for name, rounding in ARITHMETICS:
-        arithmetic = precision.make(name, rounding)
-        runs, differing = 0, []
-        for optimiser in map(updates.Optimiser, updates.OPTIMISERS):
-            reference = _run(arithmetic, optimiser, updates.Decay(), False)
-            for coupling in updates.COUPLINGS:
-                forms = [updates.decay(coupling, 0.0, 0.0, 0.01)]
-                if rounding == "none":
-                    # as the engine passes them, one number a cell
-                    forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
-                for decay in forms:
-                    found = _run(arithmetic, optimiser, decay, coupling in updates.SUBGRADIENT)
-                    runs += 1
-                    if found.numpy().tobytes() != reference.numpy().tobytes():
-                        differing.append(f"{optimiser.name} {coupling}")
-        yield Result(runs, len(differing), f"{name}, {rounding}", ", ".join(differing[:3]))
-
-
 @check("I1", "lambda = 0: bits of a loop without any penalty in it", tolerance=0, unit="weights that differ")
 def _():
     x, y = (tensor(a) for a in regression("I1", 64, 8))
@@ -76,6 +56,27 @@ def _():
             subgradient=coupling in updates.SUBGRADIENT,
         )
         yield Result(8, int((found != w).sum()), coupling)
+
+
+@check("I1", "lambda = 0: torch's optimiser without weight_decay, 100 steps", tolerance=1e-12)
+def _():
+    x, y = (tensor(a) for a in regression("I1", 64, 8))
+    start, lr = tensor(generator("I1", 1).standard_normal(8)), 0.01
+    for name, build in (
+        ("sgd", lambda w: torch.optim.SGD([w], lr)),
+        ("momentum", lambda w: torch.optim.SGD([w], lr, momentum=0.9)),
+        ("nesterov", lambda w: torch.optim.SGD([w], lr, momentum=0.9, nesterov=True)),
+        ("adam", lambda w: torch.optim.Adam([w], lr)),
+    ):
+        w = start.clone().requires_grad_()
+        optimiser = build(w)
+        for _ in range(100):
+            w.grad = quadratic(x, y)(w.detach(), 0)
+            optimiser.step()
+        found = descend(
+            start, quadratic(x, y), 100, lr, updates.Optimiser(name), updates.decay("coupled", 0.0, 0.0, lr)
+        )
+        yield Result(100, relative(found, w.detach()), name)
 
 
 @check("I1", "lambda = 0: penalty, gradient and prox vanish", tolerance=0, unit="ulp")
@@ -100,3 +101,23 @@ def _():
     for name in ("none", "l1", "l2", "elastic"):
         (solution,) = minimise("linear", x, y, name, [0.0])
         yield Result(1, relative(np.append(solution.W[:, 0], solution.b), expected), name)
+
+
+@check("I1", "lambda = 0: bits of the weights after 100 steps", tolerance=0, unit="runs that differ")
+def _():
+    for name, rounding in ARITHMETICS:
+        arithmetic = precision.make(name, rounding)
+        runs, differing = 0, []
+        for optimiser in map(updates.Optimiser, updates.OPTIMISERS):
+            reference = _run(arithmetic, optimiser, updates.Decay(), False)
+            for coupling in updates.COUPLINGS:
+                forms = [updates.decay(coupling, 0.0, 0.0, 0.01)]
+                if rounding == "none":
+                    # as the engine passes them, one number a cell
+                    forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
+                for decay in forms:
+                    found = _run(arithmetic, optimiser, decay, coupling in updates.SUBGRADIENT)
+                    runs += 1
+                    if found.numpy().tobytes() != reference.numpy().tobytes():
+                        differing.append(f"{optimiser.name} {coupling}")
+        yield Result(runs, len(differing), f"{name}, {rounding}", ", ".join(differing[:3]))

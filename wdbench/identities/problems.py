@@ -1,6 +1,7 @@
 """Small problems for the checks, and loops that run the production code over them."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ def tensor(x, dtype=torch.float64) -> torch.Tensor:
     return torch.as_tensor(np.asarray(x)).to(dtype)
 
 
-def descend(
+def iterates(
     w: torch.Tensor,
     gradient: Callable,
     steps: int,
@@ -48,21 +49,27 @@ def descend(
     schedule: Callable[[int], float] = lambda t: 1.0,
     subgradient: bool = False,
     noise: np.random.Generator | None = None,
-    watch: Callable | None = None,
-) -> torch.Tensor:
-    """w after `steps` production updates with gradient(w, t) of the data loss; watch(t, w) sees every iterate, t from 0."""
+) -> Iterator[torch.Tensor]:
+    """w and what each of `steps` production updates makes of it; gradient(w, t) is that of the data loss."""
     decay = updates.Decay() if decay is None else decay
     state = updates.initial_state(w, optimiser, arithmetic)
+    yield w
     for t in range(1, steps + 1):
-        if watch:
-            watch(t - 1, w)
         bits = None if noise is None else torch.as_tensor(noise.integers(0, 1 << 16, w.shape, dtype=np.int32))
         w, state = updates.step(
             w, gradient(w, t), state, t, lr, schedule(t), optimiser, decay, arithmetic, subgradient, bits
         )
-    if watch:
-        watch(steps, w)
-    return w
+        yield w
+
+
+def descend(*arguments, **options) -> torch.Tensor:
+    """The last of `iterates`."""
+    return deque(iterates(*arguments, **options), maxlen=1).pop()
+
+
+def trajectory(*arguments, **options) -> torch.Tensor:
+    """All of `iterates`, [steps + 1, *w.shape]."""
+    return torch.stack(list(iterates(*arguments, **options)))
 
 
 def quadratic(x: torch.Tensor, y: torch.Tensor) -> Callable:

@@ -1,8 +1,8 @@
 """Checks of exact statements: what a check is, how its rows are judged, how rows become a verdict.
 
-Rule: an identity holds where every check of its statement stays within its tolerance on every input; nothing here is statistics.
-A check of kind `statement` tests the sentence in its precise form and decides the verdict. One of kind `counter` shows a reading
-of the sentence that is false, or a trap on the way to it: it is reported, and never decides.
+Rule: an identity holds where every check of its statement stays within its tolerance on every input; nothing here
+is statistics. A check of kind `statement` tests the sentence in its precise form and decides the verdict. One of kind
+`counter` shows a reading of the sentence that is false, or a trap on the way to it: it is reported, and never decides.
 """
 
 import math
@@ -35,7 +35,7 @@ COLUMNS = (
 class Result:
     """One row of a check: how many inputs were tried and the largest error among them.
 
-    For relation >= the number is the smallest difference that had to be there. `inputs` 0 with error NaN: could not be tried,
+    For relation >= the number is the difference that had to be there. `inputs` 0 with error NaN: could not be tried,
     `note` says why.
     """
 
@@ -88,7 +88,10 @@ CHECKS: dict[tuple[str, str], Check] = {}
 def check(
     identity: str, name: str, *, tolerance: float, unit: str = "relative", relation: str = "<=", kind: str = "statement"
 ):
-    """Register a generator of `Result`s, or a function that returns one. Raises ValueError for a name taken or a word unknown."""
+    """Register a generator of `Result`s, or a function that returns one.
+
+    Raises ValueError for a name that is taken, an unknown kind or relation.
+    """
     if (identity, name) in CHECKS:
         raise ValueError(f"check {name!r} of {identity} is registered already")
     if kind not in KINDS or relation not in RELATIONS:
@@ -128,7 +131,8 @@ def relative(found, expected) -> float:
 def table(only: Iterable[str] | None = None) -> pd.DataFrame:
     """Run the checks of the identities `only` (all where None), in catalogue order.
 
-    Columns COLUMNS; holds is a nullable boolean, NA where a check could not be tried. Raises ValueError for an unknown identity.
+    Columns COLUMNS; holds is a nullable boolean, NA where a check could not be tried. Raises ValueError for an unknown
+    identity.
     """
     known = sorted({c.identity for c in CHECKS.values()}, key=number)
     wanted = known if only is None else list(only)
@@ -146,9 +150,10 @@ def number(identity: str) -> int:
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     """One row an identity of a table of `run_all`.
 
-    Columns identity, verdict (holds | fails | not_tested), inputs (tried, over statement checks), worst (the statement row nearest
-    to its tolerance or furthest beyond it), max_error, tolerance, unit, relation (of that row), counter_cases, counter_missing
-    (rows of counter checks, and those that did not show what they are there to show), reason.
+    Columns identity, verdict (holds | fails | not_tested), inputs (tried, over statement checks), worst (a statement
+    row that fails, else the one nearest to its tolerance), max_error, tolerance, unit, relation (of that row),
+    counter_cases, counter_missing (rows of counter checks, and those that did not show what they are there to show),
+    reason.
     """
     found = []
     for identity, group in rows.groupby("identity", sort=False):

@@ -1,7 +1,7 @@
 """Weights in low precision: when the decay rounds away (I15), and the roundings that keep it (I30).
 
-bf16 keeps 8 significant bits, so that w (1 - delta) rounds back to w for every normal w iff delta <= 2^-9; with p significant
-bits the bound is 2^-(p+1). Known as a symptom: github.com/Nerogar/OneTrainer issue 996.
+bf16 keeps 8 significant bits, so that w (1 - delta) rounds back to w for every normal w iff delta <= 2^-9; with p
+significant bits the bound is 2^-(p+1). Known as a symptom: github.com/Nerogar/OneTrainer issue 996.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def _hash(tensors) -> str:
 
 
 def _adamw(rate: float, **implementation) -> str:
-    """sha256 of bf16 parameters after 50 steps of torch's AdamW at lr lambda = rate; the gradients do not depend on them."""
+    """sha256 of bf16 parameters after 50 steps of torch's AdamW at lr lambda = rate, with fixed gradients."""
     lr, rng = 1e-3, generator("I15", 1)
     parameters = [
         torch.nn.Parameter(torch.as_tensor(rng.standard_normal(shape)).bfloat16()) for shape in ((64, 32), (64,))
@@ -187,6 +187,26 @@ def _():
     return Result(4 * len(w), changed)
 
 
+@check("I30", "an update below half the spacing on its side is lost to rounding", tolerance=0, unit="values wrong")
+def _():
+    w = normal_bf16()[128:-1]
+    power_of_two = torch.frexp(w)[0] == 0.5
+    for side in (1.0, -1.0):
+        # below a power of two the grid is twice as fine
+        spacing = precision.ulp(w) * (torch.where(power_of_two, 0.5, 1.0) if side < 0 else 1.0)
+        for share, kept in ((0.49, True), (0.51, False)):
+            for name in ("nearest_split", "nearest_once"):
+                found = descend(
+                    w,
+                    lambda w, t, s=side, q=share, u=spacing: -s * q * u,
+                    1,
+                    1.0,
+                    arithmetic=precision.make("bf16_weights", name),
+                )
+                wrong = int(((found == w) != kept).sum())
+                yield Result(len(w), wrong, f"{name}, {side * share:+} of the spacing")
+
+
 @check("I30", "Kahan: 1e4 updates of 1/4 ulp arrive", tolerance=1, unit="ulp")
 def _():
     start = torch.tensor([1.0, -1.0, 0.75, 100.0])
@@ -206,26 +226,6 @@ def _():
     found = descend(start, lambda w, t: -steps[t - 1], 10_000, 1.0, arithmetic=kahan)
     error = (found.double() - 1 - steps.double().sum(0)).abs() * 2.0**7
     return Result(500_000, float(error.max()), note="in units of ulp(1)")
-
-
-@check("I30", "an update below half the spacing on its side is lost to rounding", tolerance=0, unit="values wrong")
-def _():
-    w = normal_bf16()[128:-1]
-    power_of_two = torch.frexp(w)[0] == 0.5
-    for side in (1.0, -1.0):
-        # below a power of two the grid is twice as fine
-        spacing = precision.ulp(w) * (torch.where(power_of_two, 0.5, 1.0) if side < 0 else 1.0)
-        for share, kept in ((0.49, True), (0.51, False)):
-            for name in ("nearest_split", "nearest_once"):
-                found = descend(
-                    w,
-                    lambda w, t, s=side, q=share, u=spacing: -s * q * u,
-                    1,
-                    1.0,
-                    arithmetic=precision.make("bf16_weights", name),
-                )
-                wrong = int(((found == w) != kept).sum())
-                yield Result(len(w), wrong, f"{name}, {side * share:+} of the spacing")
 
 
 @counter(

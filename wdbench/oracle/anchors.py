@@ -7,6 +7,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from wdbench.oracle.losses import LOSSES, TASKS
+from wdbench.oracle.problem import compact
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def expected_smoothness(block, batch_size: int) -> float:
 
 
 def _parts(block):
-    X, y = block.X["train"], block.y["train"]
+    X, y = compact(block.X["train"]), block.y["train"]
     model = next(name for name, task in TASKS.items() if task == block.task)
     if model == "softmax":
         target = np.eye(block.n_outputs)[y.astype(np.int64)]

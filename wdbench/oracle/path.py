@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from wdbench.oracle import newton, unpenalised
+from wdbench.oracle import newton, ridge, unpenalised
 from wdbench.oracle.losses import TASKS
-from wdbench.oracle.problem import BIAS_SHARE, Problem, build, duality_gap, masked, objective, violation
+from wdbench.oracle.problem import Problem, build, compact, masked
 from wdbench.penalties import split
 
 
@@ -35,6 +35,37 @@ class Solution:
     converged: bool
 
 
+class Continuation:
+    """Where Newton's method starts: rough solutions on a grid of lambdas that depends on the data alone.
+
+    So the start at a lambda is the same whatever else is asked for. The grid falls by `RATIO` from a lambda
+    that leaves little or no weight; its points are found as far down as is needed, and kept.
+    """
+
+    RATIO, TOLERANCE = 10**-0.5, 0.1
+
+    def __init__(self, problem: Problem, penalty: str, l1_ratio: float, decay_mask: str):
+        self._problem = problem
+        self._lambdas = lambda lam: masked(
+            problem.shape[1] - 1, *split(penalty, l1_ratio, lam), decay_mask)
+        self._points = [np.zeros(problem.shape)]
+        share1, share2 = split(penalty, l1_ratio, 1.0)
+        _, slope, state = problem.loss.slope(np.zeros_like(problem.target), problem.target)
+        if share1 > 0:
+            self._top = np.abs(problem.pull(slope)).max() / share1
+        else:
+            self._top = np.abs(problem.loss.diagonal(state, slope.shape)).max() * problem.mean_square()
+
+    def start(self, lam: float) -> np.ndarray:
+        """theta [k, d + 1] to start from at lam > 0."""
+        steps = int(np.ceil(np.log(lam / self._top) / np.log(self.RATIO))) - 1 if lam < self._top else 0
+        while len(self._points) <= steps:
+            lambda1, lambda2 = self._lambdas(self._top * self.RATIO ** len(self._points))
+            found = newton.minimise(self._problem, self._points[-1], lambda1, lambda2, self.TOLERANCE)
+            self._points.append(found.theta)
+        return self._points[steps]
+
+
 def solve(block, model: str, penalty: str, l1_ratio: float, lambdas: Sequence[float],
           decay_mask: str = "weights", tol: float = 1e-9) -> list[Solution]:
     """Minimisers of F on the training split of `block`, one for each of `lambdas`, in their order.
@@ -42,32 +73,37 @@ def solve(block, model: str, penalty: str, l1_ratio: float, lambdas: Sequence[fl
     model: linear, logistic or softmax; penalty, l1_ratio, lambdas: see `penalties.split`; decay_mask:
     "weights" (free bias), "all" (bias penalised too) or "bias_hundredth" (with lambda / 100). tol:
     certificate over F to reach, and no violation above sqrt(tol) / 100, unless rounding stops it first.
-    Squared loss without L1 part is solved by one singular value decomposition, the rest by Newton's method
-    from the largest lambda down, each from the solution before. Without any penalty: the solution of least
-    norm for squared loss, else see `unpenalised.fit`. Raises ValueError for a model that does not fit the
-    block's task, an unknown penalty or mask, or data that are not finite.
+    Squared loss without L1 part is solved by one singular value decomposition, the rest by Newton's method,
+    warm. Without any penalty: the solution of least norm for squared loss, else see `unpenalised.fit`. A
+    solution is a function of the data and its own lambda: which other lambdas are asked for changes no bit.
+
+    Raises ValueError for a model that does not fit the block's task, an unknown penalty or mask, or data
+    that are not finite.
     """
     if TASKS.get(model) != block.task:
         raise ValueError(f"model {model!r} does not fit a {block.task} task; models are {TASKS}")
     X, y = block.X["train"], block.y["train"]
-    if sparse.issparse(X) and model == "linear":
-        X = X.toarray()
+    if model == "linear":
+        X = X.toarray() if sparse.issparse(X) else X
+    else:
+        X = compact(X)
     problem = build(X, y, model, block.n_outputs)
+    parts = None
+    continuation = Continuation(problem, penalty, l1_ratio, decay_mask)
     solutions: dict[float, Solution] = {}
-    theta = np.zeros(problem.shape)
-    decomposed = None
     for lam in sorted({float(value) for value in lambdas}, reverse=True):
         lambda1, lambda2 = masked(X.shape[1], *split(penalty, l1_ratio, lam), decay_mask)
         if model == "linear" and not lambda1.any():
-            decomposed = decomposed or _decompose(X, y, BIAS_SHARE[decay_mask])
-            solutions[lam] = _least_squares(problem, decomposed, lam, lambda1, lambda2, tol)
+            parts = parts or ridge.decompose(X, y, decay_mask)
+            theta, value, bound, kind, worst = ridge.minimise(problem, parts, lambda2)
+            converged = bound <= max(tol * value, 1e-28 * (y @ y))
+            solutions[lam] = _solution(lam, theta, value, bound, kind, worst, 0, converged)
         elif not lambda1.any() and not lambda2.any():
             found = unpenalised.fit(problem, tol)
             solutions[lam] = _solution(lam, *found)
         else:
-            point = newton.minimise(problem, theta, lambda1, lambda2, tol)
-            theta = point.theta
-            solutions[lam] = _solution(lam, theta, point.objective, point.gap, "duality gap", point.violation,
+            point = newton.minimise(problem, continuation.start(lam), lambda1, lambda2, tol)
+            solutions[lam] = _solution(lam, point.theta, point.objective, point.gap, "duality gap", point.violation,
                                        point.steps, point.gap <= tol * point.objective)
     return [solutions[float(lam)] for lam in lambdas]
 
@@ -75,41 +111,3 @@ def solve(block, model: str, penalty: str, l1_ratio: float, lambdas: Sequence[fl
 def _solution(lam, theta, value, certificate, kind, worst, steps, converged) -> Solution:
     return Solution(lam, np.ascontiguousarray(theta[:, :-1].T), theta[:, -1].copy(), float(value),
                     float(certificate), kind, float(worst), int(steps), bool(converged))
-
-
-def _decompose(X: np.ndarray, y: np.ndarray, bias_share: float):
-    """What ridge needs of the data: (U, s, V', centre of X, centre of y, value of the bias column or None).
-
-    A free bias is eliminated by centring. A bias with lambda2 times c is a column of 1 / sqrt(c), whose
-    weight is sqrt(c) bias.
-    """
-    if bias_share == 0:
-        x_mean, y_mean, column = X.mean(0), y.mean(), None
-        centred = X - x_mean
-    else:
-        x_mean, y_mean, column = np.zeros(X.shape[1]), 0.0, 1.0 / np.sqrt(bias_share)
-        centred = np.column_stack([X, np.full(len(X), column)])
-    return *np.linalg.svd(centred, full_matrices=False), x_mean, y_mean, column
-
-
-def _least_squares(problem: Problem, decomposed, lam: float, lambda1, lambda2, tol: float) -> Solution:
-    U, s, Vt, x_mean, y_mean, column = decomposed
-    y, n = problem.target[0], problem.target.shape[1]
-    kept = s > s[0] * max(U.shape[0], Vt.shape[1]) * np.finfo(float).eps
-    strength = lambda2[0]
-    gain = np.where(kept, s / np.where(kept, s**2 + n * strength, 1.0), 0.0)
-    w = Vt.T @ (gain * (U.T @ (y - y_mean)))
-    if column is None:
-        bias = y_mean - x_mean @ w
-    else:
-        w, bias = w[:-1], w[-1] * column
-    theta = np.append(w, bias)[None]
-    loss, slope, _ = problem.loss.slope(problem.scores(theta), problem.target)
-    value, pulled = objective(loss, theta, lambda1, lambda2), problem.pull(slope)
-    worst = np.abs(violation(theta, pulled + lambda2 * theta, lambda1)).max()
-    if strength > 0:
-        certificate, kind = duality_gap(problem, value, slope, pulled, lambda1, lambda2), "duality gap"
-    else:
-        certificate, kind = 0.5 * np.square(U[:, kept].T @ slope[0]).sum() / n, "projection"
-    converged = certificate <= max(tol * value, 1e-28 * (y @ y))
-    return _solution(lam, theta, value, certificate, kind, worst, 0, converged)

@@ -39,12 +39,24 @@ class Problem:
         """Gradient of the mean loss [k, d + 1] from the slopes [k, n]."""
         return times(slope, self.A) / self.target.shape[1]
 
+    def mean_square(self) -> float:
+        """Largest mean square of a column of A."""
+        square = self.A.multiply(self.A) if sparse.issparse(self.A) else self.A * self.A
+        return float(np.asarray(square.mean(0)).max())
+
 
 def times(left: np.ndarray, right) -> np.ndarray:
     """left @ right for dense left [k, m] and right [m, p] dense or CSR; dense [k, p]."""
     if sparse.issparse(right):
         return np.ascontiguousarray((right.T @ np.ascontiguousarray(left.T)).T)
     return left @ right
+
+
+def compact(X):
+    """X as CSR where it is large and nearly all 0 (word counts kept dense); otherwise X itself."""
+    if sparse.issparse(X) or X.size < 1_000_000 or np.count_nonzero(X) > 0.1 * X.size:
+        return X
+    return sparse.csr_array(X)
 
 
 def build(X, y: np.ndarray, model: str, n_outputs: int) -> Problem:
@@ -92,7 +104,7 @@ def duality_gap(problem: Problem, value: float, slope, pulled, lambda1, lambda2)
 
     -F* <= mean l*(a) + sum_j (|v_j| - lambda1_j)_+^2 / (2 lambda2_j) for slopes a with pull v (Rockafellar
     1970, theorem 31.1). Where lambda2_j = 0 the dual asks |v_j| <= lambda1_j: a is scaled down to that, as
-    for the lasso (Bonnefoy et al. 2015); and for a free bias v_j = 0, which the caller sees to
+    for the lasso (Fercoq et al. 2015); and for a free bias v_j = 0, which the caller sees to
     (`newton.centre_bias`), is taken as exact. Rounding adds about 1e-16 F.
     """
     size = np.abs(pulled)

@@ -1,0 +1,271 @@
+"""Tables on the terminal: aligned and coloured for a person, tab-separated and plain in a pipe."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+import pandas as pd
+from pandas import DataFrame
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wdbench import filters
+from wdbench.config.claims import Claim
+from wdbench.errors import UserError
+from wdbench.figures import labels, words
+
+Load = Callable[[str], DataFrame]
+
+MOST_ROWS = 50  # on a terminal; a pipe gets every row
+RUN_COLUMNS = (
+    "cell_id", "dataset", "optimiser", "penalty", "lambda_rel", "coupling", "precision", "rounding", "lr", "replicate", "status",
+    "val_loss", "test_loss", "test_error", "weight_norm", "fidelity", "oracle_gap",
+)  # fmt: skip
+# a pipe gets the numbers themselves
+PIPED = (
+    "claim_id",
+    "dataset",
+    "verdict",
+    "estimate",
+    "ci_low",
+    "ci_high",
+    "margin",
+    "p_holm",
+    "n",
+    "sentence",
+)
+_STYLES = {
+    "supported": "bold blue",
+    "holds": "bold blue",
+    "equivalent": "bold green",
+    "conditional": "bold yellow",
+    "refuted": "bold red",
+    "fails": "bold red",
+    "inconclusive": "dim",
+    "not_tested": "dim",
+    "diverged": "red",
+}
+
+
+def show(
+    load: Load,
+    claims: Sequence[Claim],
+    what: str,
+    name: str | None = None,
+    where: str = "",
+    out: TextIO | None = None,
+) -> None:
+    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities.
+
+    load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an unknown id, a missing
+    one, or a filter that does not fit.
+    """
+    kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities}
+    if what not in kinds:
+        raise UserError(f"show: value {what!r}: valid: {', '.join(kinds)}")
+    if what in ("claim", "cell") and not name:
+        raise UserError(
+            f"show {what}: needs an id, as in: wdbench show {what} {claims[0].id if what == 'claim' and claims else 'ID'}"
+        )
+    kinds[what](load, claims, name, where, out or sys.stdout)
+
+
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = ""
+) -> None:
+    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a pipe."""
+    out = out or sys.stdout
+    if not _is_terminal(out):
+        print(*headers, sep="\t", file=out)
+        for row in rows:
+            print(*(_one_line(words.plain(value)) for value in row), sep="\t", file=out)
+        return
+    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(headers))]
+    shown = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for header, right in zip(headers, numeric, strict=True):
+        shown.add_column(header, justify="right" if right else "left", overflow="fold")
+    for row in rows[:MOST_ROWS]:
+        shown.add_row(*(_cell_text(value) for value in row))
+    console = Console(file=out)
+    console.print(shown)
+    if len(rows) > MOST_ROWS:
+        console.print(
+            f"{len(rows) - MOST_ROWS} more rows; pipe the command to see all, or narrow it with --where",
+            style="dim",
+            highlight=False,
+        )
+
+
+def _is_terminal(out: TextIO) -> bool:
+    return hasattr(out, "isatty") and out.isatty()
+
+
+def _is_number(value) -> bool:
+    return words.missing(value) or isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _one_line(text: str) -> str:
+    """Spaces for line ends and tabs, nothing for control characters: no text may steer the terminal or break a row."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
+def _cell_text(value) -> Text:
+    """As it is, never read as markup: a data set may be named [red]."""
+    if isinstance(value, float):
+        return Text(words.number(value, 4))
+    text = _one_line(words.plain(value))
+    if text in _STYLES:
+        symbol = labels.VERDICT_SYMBOLS.get(text)
+        return Text(f"{symbol} {labels.VERDICTS[text]}" if symbol else text, style=_STYLES[text])
+    return Text(text)
+
+
+def _filtered(rows: DataFrame, where: str) -> DataFrame:
+    return filters.parse(where, "--where").rows(rows) if where else rows
+
+
+def _records(rows: DataFrame, columns: Sequence[str]) -> list[tuple]:
+    return list(rows[list(columns)].astype(object).itertuples(index=False, name=None))
+
+
+def _runs(load, claims, name, where, out) -> None:
+    rows = _filtered(load("runs"), where)
+    columns = [column for column in RUN_COLUMNS if column in rows]
+    if _is_terminal(out):  # columns without a value in these rows take room from the others
+        columns = [column for column in columns if rows[column].notna().any()]
+    table(columns, _records(rows, columns), out, title=f"{len(rows)} cells")
+
+
+def _claims(load, claims, name, where, out) -> None:
+    known = {claim.id: claim for claim in claims}
+    rows = load("verdicts")
+    overall = (
+        rows.assign(_rank=rows["dataset"].ne("all"))
+        .sort_values("_rank", kind="stable")
+        .drop_duplicates("claim_id")
+    )
+    overall = _filtered(overall.drop(columns="_rank"), where)
+    order = {claim_id: place for place, claim_id in enumerate(known)}
+    overall = overall.sort_values(
+        "claim_id", key=lambda ids: ids.map(order).fillna(len(order)), kind="stable"
+    )
+    if not _is_terminal(out):
+        table(PIPED[:1] + PIPED[2:], _records(overall, PIPED[:1] + PIPED[2:]), out)
+        return
+    found = []
+    for row in overall.to_dict("records"):
+        claim = known.get(row["claim_id"])
+        estimate = words.estimate(row, claim) if claim is not None else words.number(row["estimate"])
+        found.append(
+            (
+                row["claim_id"],
+                str(row["verdict"]),
+                estimate,
+                words.count(row["n"]) if row["n"] else "–",
+                str(row["sentence"]),
+            )
+        )
+    table(("claim", "verdict", "estimate [interval]", "n", "sentence"), found, out)
+    counted = overall["verdict"].value_counts()
+    text = ", ".join(f"{n} {labels.VERDICTS.get(v, v)}" for v, n in counted.items())
+    print(
+        f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {overall['claim_id'].iloc[0] if len(overall) else 'ID'}",
+        file=out,
+    )
+
+
+def _claim(load, claims, name, where, out) -> None:
+    known = {claim.id: claim for claim in claims}
+    if name not in known:
+        raise UserError(f"show claim: value {name!r}: unknown claim; valid: {', '.join(known)}")
+    claim, verdicts = known[name], load("verdicts")
+    rows = _filtered(verdicts[verdicts["claim_id"] == name], where)
+    overall = next((row for row in rows.to_dict("records") if row["dataset"] == "all"), None)
+    facts = [
+        ("claim", claim.id), ("sentence", claim.sentence), ("source", claim.source), ("kind", claim.kind), ("experiment", claim.experiment),
+        ("expected", claim.expect), ("trap", claim.trap or (claim.naive.trap if claim.naive else "")), ("not tested", claim.not_tested or ""),
+        ("estimate is", words.effect_name(claim) if claim.tested else ""), ("equation", (overall or {}).get("equation", "")),
+        ("registered", (overall or {}).get("registered", "")),
+        ("post hoc", (overall or {}).get("post_hoc_why", "") if (overall or {}).get("post_hoc") in (True, "True") else ""),
+        ("verdict", (overall or {}).get("verdict", "not_tested")), ("reason", (overall or {}).get("reason", "")),
+    ]  # fmt: skip
+    _facts([(key, value) for key, value in facts if not words.missing(value) and str(value)], out)
+    if claim.kind == "identity":
+        _identities(load, claims, claim.identity, "", out)
+        return
+    if not _is_terminal(out):
+        table(PIPED, _records(rows, PIPED), out)
+        return
+    found = [
+        (row["dataset"], str(row["verdict"]), words.estimate(row, claim), words.count(row["n"]), words.p_value(row["p_holm"]),
+         words.effect_value(row["mde"], claim).removeprefix("+"), _naive(row, claim), _text(row["reason"]))
+        for row in rows.to_dict("records")
+    ]  # fmt: skip
+    print(file=out)
+    table(
+        ("data set", "verdict", "estimate [interval]", "n", "p (Holm)", "MDE", "naive way", "reason"),
+        found,
+        out,
+    )
+
+
+def _text(value) -> str:
+    return "" if words.missing(value) else str(value)
+
+
+def _naive(row, claim: Claim) -> str:
+    verdict = _text(row.get("naive_verdict"))
+    return f"{words.effect_value(row.get('naive_estimate'), claim)} {verdict}" if verdict else ""
+
+
+def _facts(pairs: Sequence[tuple[str, object]], out: TextIO) -> None:
+    """`name  value` lines, values aligned and wrapped on a terminal."""
+    if not _is_terminal(out):
+        for key, value in pairs:
+            print(key, _one_line(words.plain(value)), sep="\t", file=out)
+        return
+    grid = Table.grid(padding=(0, 2))
+    for key, value in pairs:
+        grid.add_row(Text(key, style="dim"), _cell_text(value))
+    Console(file=out).print(grid)
+
+
+def _cell(load, claims, name, where, out) -> None:
+    runs = load("runs")
+    hits = runs[runs["cell_id"].astype(str).str.startswith(name)]
+    if hits["cell_id"].nunique() != 1:
+        found = "no cell" if hits.empty else f"{hits['cell_id'].nunique()} cells"
+        raise UserError(
+            f"show cell: value {name!r}: {found} begin with it; list them with: wdbench show runs --where 'dataset == \"...\"'"
+        )
+    row = hits.iloc[0]
+    _facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
+
+
+def _identities(load, claims, name, where, out) -> None:
+    rows = _filtered(load("identities"), where)
+    if name:
+        rows = rows[rows["identity"] == name]
+        if rows.empty:
+            raise UserError(
+                f"show identities: value {name!r}: no such identity; valid: {', '.join(load('identities')['identity'].unique())}"
+            )
+    found = [
+        (row["identity"], row["check"], _text(row["case"]), row["kind"], row["inputs"], row["max_error"], row["relation"], row["tolerance"],
+         _text(row["unit"]), "not_tested" if words.missing(row["holds"]) else "holds" if bool(row["holds"]) else "fails")
+        for row in rows.astype(object).to_dict("records")
+    ]  # fmt: skip
+    headers = (
+        "identity",
+        "check",
+        "case",
+        "kind",
+        "inputs",
+        "largest error",
+        "",
+        "tolerance",
+        "unit",
+        "result",
+    )
+    table(headers, found, out)
