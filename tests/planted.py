@@ -465,9 +465,9 @@ def manifest() -> dict:
     }
 
 
-def tables(datasets=REAL, replicates=6) -> dict[str, pd.DataFrame]:
+def tables(datasets=REAL, replicates=6, grid=9) -> dict[str, pd.DataFrame]:
     """Everything that figures and report read, planted."""
-    claims, cells = claim_list(), runs(datasets, replicates)
+    claims, cells = claim_list(), runs(datasets, replicates, grid=grid)
     return {
         "runs": cells,
         "verdicts": verdicts(claims, datasets),

@@ -1,7 +1,7 @@
 """Tables on the terminal: aligned and coloured for a person, tab-separated and plain in a pipe."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 import pandas as pd
@@ -19,9 +19,9 @@ Load = Callable[[str], DataFrame]
 
 MOST_ROWS = 50  # on a terminal; a pipe gets every row
 RUN_COLUMNS = (
-    "cell_id", "dataset", "optimiser", "penalty", "lambda_rel", "coupling", "precision", "rounding", "lr", "replicate", "status",
-    "val_loss", "test_loss", "test_error", "weight_norm", "fidelity", "oracle_gap",
-)  # fmt: skip
+    "cell_id dataset optimiser penalty lambda_rel coupling precision rounding lr replicate status "
+    "val_loss test_loss test_error weight_norm fidelity oracle_gap"
+).split()
 # a pipe gets the numbers themselves
 PIPED = (
     "claim_id",
@@ -35,6 +35,7 @@ PIPED = (
     "n",
     "sentence",
 )
+IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
 _STYLES = {
     "supported": "bold blue",
     "holds": "bold blue",
@@ -58,8 +59,8 @@ def show(
 ) -> None:
     """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities.
 
-    load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an unknown id, a missing
-    one, or a filter that does not fit.
+    load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an
+    unknown id, a missing one, or a filter that does not fit.
     """
     kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities}
     if what not in kinds:
@@ -74,7 +75,9 @@ def show(
 def table(
     headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = ""
 ) -> None:
-    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a pipe."""
+    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a
+    pipe.
+    """
     out = out or sys.stdout
     if not _is_terminal(out):
         print(*headers, sep="\t", file=out)
@@ -106,7 +109,9 @@ def _is_number(value) -> bool:
 
 
 def _one_line(text: str) -> str:
-    """Spaces for line ends and tabs, nothing for control characters: no text may steer the terminal or break a row."""
+    """Spaces for line ends and tabs, nothing for control characters: no text may steer the terminal or break
+    a row.
+    """
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
@@ -169,10 +174,8 @@ def _claims(load, claims, name, where, out) -> None:
     table(("claim", "verdict", "estimate [interval]", "n", "sentence"), found, out)
     counted = overall["verdict"].value_counts()
     text = ", ".join(f"{n} {labels.VERDICTS.get(v, v)}" for v, n in counted.items())
-    print(
-        f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {overall['claim_id'].iloc[0] if len(overall) else 'ID'}",
-        file=out,
-    )
+    example = overall["claim_id"].iloc[0] if len(overall) else "ID"
+    print(f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {example}", file=out)
 
 
 def _claim(load, claims, name, where, out) -> None:
@@ -182,15 +185,7 @@ def _claim(load, claims, name, where, out) -> None:
     claim, verdicts = known[name], load("verdicts")
     rows = _filtered(verdicts[verdicts["claim_id"] == name], where)
     overall = next((row for row in rows.to_dict("records") if row["dataset"] == "all"), None)
-    facts = [
-        ("claim", claim.id), ("sentence", claim.sentence), ("source", claim.source), ("kind", claim.kind), ("experiment", claim.experiment),
-        ("expected", claim.expect), ("trap", claim.trap or (claim.naive.trap if claim.naive else "")), ("not tested", claim.not_tested or ""),
-        ("estimate is", words.effect_name(claim) if claim.tested else ""), ("equation", (overall or {}).get("equation", "")),
-        ("registered", (overall or {}).get("registered", "")),
-        ("post hoc", (overall or {}).get("post_hoc_why", "") if (overall or {}).get("post_hoc") in (True, "True") else ""),
-        ("verdict", (overall or {}).get("verdict", "not_tested")), ("reason", (overall or {}).get("reason", "")),
-    ]  # fmt: skip
-    _facts([(key, value) for key, value in facts if not words.missing(value) and str(value)], out)
+    _facts(_claim_facts(claim, overall or {}), out)
     if claim.kind == "identity":
         _identities(load, claims, claim.identity, "", out)
         return
@@ -198,16 +193,45 @@ def _claim(load, claims, name, where, out) -> None:
         table(PIPED, _records(rows, PIPED), out)
         return
     found = [
-        (row["dataset"], str(row["verdict"]), words.estimate(row, claim), words.count(row["n"]), words.p_value(row["p_holm"]),
-         words.effect_value(row["mde"], claim).removeprefix("+"), _naive(row, claim), _text(row["reason"]))
+        (
+            row["dataset"],
+            str(row["verdict"]),
+            words.estimate(row, claim),
+            words.count(row["n"]),
+            words.p_value(row["p_holm"]),
+            words.effect_value(row["mde"], claim).removeprefix("+"),
+            _naive(row, claim),
+            _text(row["reason"]),
+        )
         for row in rows.to_dict("records")
-    ]  # fmt: skip
+    ]
     print(file=out)
     table(
         ("data set", "verdict", "estimate [interval]", "n", "p (Holm)", "MDE", "naive way", "reason"),
         found,
         out,
     )
+
+
+def _claim_facts(claim: Claim, overall: Mapping) -> list[tuple[str, object]]:
+    """What is known of a claim as a whole; empty facts left out."""
+    told = {
+        "claim": claim.id,
+        "sentence": claim.sentence,
+        "source": claim.source,
+        "kind": claim.kind,
+        "experiment": claim.experiment,
+        "expected": claim.expect,
+        "trap": claim.trap or (claim.naive.trap if claim.naive else ""),
+        "not tested": claim.not_tested,
+        "estimate is": words.effect_name(claim) if claim.tested else "",
+        "equation": overall.get("equation"),
+        "registered": overall.get("registered"),
+        "post hoc": overall.get("post_hoc_why") if overall.get("post_hoc") in (True, "True") else "",
+        "verdict": overall.get("verdict", "not_tested"),
+        "reason": overall.get("reason"),
+    }
+    return [(name, value) for name, value in told.items() if not words.missing(value) and str(value)]
 
 
 def _text(value) -> str:
@@ -236,36 +260,18 @@ def _cell(load, claims, name, where, out) -> None:
     hits = runs[runs["cell_id"].astype(str).str.startswith(name)]
     if hits["cell_id"].nunique() != 1:
         found = "no cell" if hits.empty else f"{hits['cell_id'].nunique()} cells"
-        raise UserError(
-            f"show cell: value {name!r}: {found} begin with it; list them with: wdbench show runs --where 'dataset == \"...\"'"
-        )
+        raise UserError(f"show cell: value {name!r}: {found} begin with it; wdbench show runs lists them")
     row = hits.iloc[0]
     _facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
 
 
 def _identities(load, claims, name, where, out) -> None:
     rows = _filtered(load("identities"), where)
+    known = list(dict.fromkeys(rows["identity"]))
     if name:
         rows = rows[rows["identity"] == name]
         if rows.empty:
-            raise UserError(
-                f"show identities: value {name!r}: no such identity; valid: {', '.join(load('identities')['identity'].unique())}"
-            )
-    found = [
-        (row["identity"], row["check"], _text(row["case"]), row["kind"], row["inputs"], row["max_error"], row["relation"], row["tolerance"],
-         _text(row["unit"]), "not_tested" if words.missing(row["holds"]) else "holds" if bool(row["holds"]) else "fails")
-        for row in rows.astype(object).to_dict("records")
-    ]  # fmt: skip
-    headers = (
-        "identity",
-        "check",
-        "case",
-        "kind",
-        "inputs",
-        "largest error",
-        "",
-        "tolerance",
-        "unit",
-        "result",
-    )
-    table(headers, found, out)
+            raise UserError(f"show identities: value {name!r}: no such identity; valid: {', '.join(known)}")
+    rows = rows.astype({"holds": "boolean"})
+    rows["result"] = rows["holds"].map({True: "holds", False: "fails"}).astype(object).fillna("not_tested")
+    table(IDENTITY_COLUMNS, _records(rows, IDENTITY_COLUMNS), out)

@@ -181,7 +181,14 @@ def oracle(experiment: Experiment, base: str) -> Path:
     for key, cell in problems.items():
         if key not in known:
             groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)
+    solved, said = 0, time.time()
     for keys in groups.values():
+        _stop_if_orphaned()
+        solved += len(keys)
+        if time.time() - said > TRACKED_EVERY:
+            said = time.time()
+            print(f"[wdbench] exact minimisers of {base}: {solved:,}/{sum(map(len, groups.values())):,} problems", file=sys.stderr,
+                  flush=True)
         for (cell, solution), key in zip(resolve.solve([problems[k] for k in keys]), keys, strict=True):
             known[key] = {
                 "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),

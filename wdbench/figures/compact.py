@@ -19,7 +19,8 @@ _STYLE = re.compile(r' style="([^"]*)"')
 
 
 def svg(text: str) -> str:
-    """`text` with coordinates to 1/10 pt, repeated styles as classes, short names; comments and empty groups left out.
+    """`text` with coordinates to 1/10 pt, repeated styles as classes, short names; comments and empty groups
+    left out.
 
     Depends on nothing but `text`, so that equal figures stay equal bytes.
     """

@@ -45,10 +45,11 @@ def reason_not_drawn(claim: Claim, tables: registry.Tables) -> str:
 
 
 def draw_all(tables: registry.Tables, claims: tuple[Claim, ...], folder: str | Path) -> list[Drawn]:
-    """Write <claim id>.svg and .png for every claim, and the overviews, into `folder`; also index.csv, which names those without a figure.
+    """Write <claim id>.svg and .png for every claim, and the overviews, into `folder`; also index.csv, which
+    names those without a figure.
 
-    Returns one record a figure or missing figure, claims in order, overviews last. Raises UserError for an unknown kind of figure, an
-    unknown option, or a missing column.
+    Returns one record a figure or missing figure, claims in order, overviews last. Raises UserError for an
+    unknown kind of figure, an unknown option, or a missing column.
     """
     folder = Path(folder)
     drawn = []

@@ -22,9 +22,11 @@ def counts(claim: Claim, tables: Tables) -> DataFrame:
 
 @register("events")
 def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
-    """Share of blocks with the event, per data set and arm, 95 % Clopper–Pearson interval, events/n written beside.
+    """Share of blocks with the event, per data set and arm, 95 % Clopper–Pearson interval, events/n written
+    beside.
 
-    Needs effects (claim_id, dataset, block, treatment, control; the last two 0 or 1). `what` names the event in words.
+    Needs effects (claim_id, dataset, block, treatment, control; the last two 0 or 1). `what` names the event
+    in words.
     """
     found = counts(claim, tables)
     if found.empty:

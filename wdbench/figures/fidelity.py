@@ -6,7 +6,7 @@ from pandas import DataFrame
 
 from wdbench.claims import selection
 from wdbench.config.claims import Claim
-from wdbench.figures import labels, panels, style
+from wdbench.figures import labels, panels, style, words
 from wdbench.figures.registry import Tables, register, table
 
 BF16_THRESHOLD = 2.0**-9  # below it, rounding to nearest gives every bf16 weight back unchanged (claim I15)
@@ -23,7 +23,9 @@ ORDER = (
 
 
 def points(runs: DataFrame, column: str) -> DataFrame:
-    """Median of `column` by coupling, precision, rounding and ηλ (rounded to a quarter of a decade), with quartiles and n cells."""
+    """Median of `column` by coupling, precision, rounding and ηλ (rounded to a quarter of a decade), with
+    quartiles and n cells.
+    """
     decay = runs["lr"].astype(float) * runs["lambda"].astype(float)
     usable = np.isfinite(decay) & (decay > 0) & np.isfinite(runs[column].astype(float))
     kept = runs[usable].assign(at=10 ** (np.round(4 * np.log10(decay[usable])) / 4))
@@ -84,12 +86,8 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         axis.axvline(BF16_THRESHOLD, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
         axis.text(BF16_THRESHOLD, high, " 2⁻⁹", fontsize=8, va="top", ha="left")
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-        panels.title(
-            axis,
-            f"{coupling.replace('_', ' ')} (n = {int(found.loc[found['coupling'] == coupling, 'n'].sum()):,} cells)".replace(
-                ",", " "
-            ),
-        )
+        n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
+        panels.title(axis, f"{coupling.replace('_', ' ')} (n = {n} cells)")
     panels.y_label(figure, axes, labels.of(metric).text)
     panels.x_label(
         figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."
@@ -99,10 +97,11 @@ def draw(runs: DataFrame, metric: str) -> Figure:
 
 @register("fidelity")
 def fidelity(claim: Claim, tables: Tables, metric: str = "fidelity") -> Figure:
-    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; bf16's threshold 2⁻⁹ marked.
+    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; bf16's threshold 2⁻⁹
+    marked.
 
-    Lines are medians over cells in a quarter of a decade of ηλ, bands their quartiles. Needs runs (lr, lambda, coupling, precision,
-    rounding, `metric`, study, the columns of the claim's `where`).
+    Lines are medians over cells in a quarter of a decade of ηλ, bands their quartiles. Needs runs (lr,
+    lambda, coupling, precision, rounding, `metric`, study, the columns of the claim's `where`).
     """
     runs = table(tables, "runs", ("lr", "lambda", "coupling", "precision", "rounding", metric))
     return draw(selection.claim_rows(claim, runs), metric)

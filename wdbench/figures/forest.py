@@ -28,7 +28,9 @@ def rows_of(claim: Claim, tables: Tables) -> DataFrame:
 
 
 def effects_of(claim: Claim, tables: Tables) -> DataFrame:
-    """The claim's rows of effects that its estimates are means of: dataset, effect, one a block (and component)."""
+    """The claim's rows of effects that its estimates are means of: dataset, effect, one a block (and
+    component).
+    """
     effects = table(tables, "effects", ("claim_id", "dataset", "effect"))
     mine = effects[effects["claim_id"] == claim.id]
     return mine[mine["used"].astype(bool)] if "used" in mine else mine
@@ -68,7 +70,9 @@ def _limits(rows: DataFrame) -> tuple[float, float]:
 
 
 def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> None:
-    """Draw `rows` (from `rows_of`) on `axes`, one tick a block of `effects` (dataset, effect) below each interval."""
+    """Draw `rows` (from `rows_of`) on `axes`, one tick a block of `effects` (dataset, effect) below each
+    interval.
+    """
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.set_yticks(
@@ -88,7 +92,7 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
     if rows["dataset"].eq("all").any() and len(rows) > 1:
         axes.axhline(len(rows) - 1.5, color="#9a9a9a", linewidth=0.7)
     transform = axes.get_yaxis_transform()
-    for offset, word in ((1.03, "n"), (1.145, "estimate [interval]"), (1.79, "verdict")):
+    for offset, word in ((1.03, "n"), (1.145, "estimate [interval]"), (1.86, "verdict")):
         axes.text(offset, -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
     shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
     axes.set_xlabel(_wrapped(words.effect_name(claim)) + f"\n{words.reading(claim)}{shaded}", fontsize=8)
@@ -154,7 +158,7 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
     axes.text(1.03, place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
     axes.text(1.145, place, words.estimate(row, claim), transform=transform, va="center", fontsize=8)
     axes.text(
-        1.79,
+        1.86,
         place,
         f"{labels.VERDICT_SYMBOLS.get(row['verdict'], '')} {labels.VERDICTS.get(row['verdict'], row['verdict'])}",
         transform=transform,
@@ -190,9 +194,11 @@ def _interval(axes, place, low, high, scale, limits, colour) -> None:
 
 @register("forest")
 def forest(claim: Claim, tables: Tables) -> Figure:
-    """Estimate, interval and n of each data set, margin shaded, overall last; marker shape and colour give the verdict.
+    """Estimate, interval and n of each data set, margin shaded, overall last; marker shape and colour give
+    the verdict.
 
-    Needs verdicts (claim_id, dataset, estimate, ci_low, ci_high, margin, n, verdict); effects (claim_id, dataset, effect) adds the blocks.
+    Needs verdicts (claim_id, dataset, estimate, ci_low, ci_high, margin, n, verdict); effects (claim_id,
+    dataset, effect) adds the blocks.
     """
     rows = rows_of(claim, tables)
     if rows.empty:

@@ -23,10 +23,12 @@ def checks_of(name: str, tables: Tables) -> DataFrame:
 
 @register("identity")
 def identity(claim: Claim, tables: Tables, identity: str | None = None) -> Figure:
-    """One line a check: every case's largest error (dots), the tolerance (bar), pass or fail by shape and colour.
+    """One line a check: every case's largest error (dots), the tolerance (bar), pass or fail by shape and
+    colour.
 
-    A statement must stay left of its bar (relation <=); a counter-example lies right of it (>=). An error of exactly 0
-    sits at the left edge. Needs identities (identity, check, kind, relation, max_error, tolerance, holds; unit).
+    A statement must stay left of its bar (relation <=); a counter-example lies right of it (>=). An error of
+    exactly 0 sits at the left edge. Needs identities (identity, check, kind, relation, max_error, tolerance,
+    holds; unit).
     """
     checks = checks_of(identity or claim.identity or claim.id, tables)
     if checks.empty:

@@ -1,4 +1,6 @@
-"""What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib here."""
+"""What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib
+here.
+"""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ class Label:
     share: bool = False
 
 
-_NATS, _VARIANCE = "nats", "½ squared error ÷ var(y)"
+_NATS, _VARIANCE = "nats", "½r² ÷ var(y)"
 
 
 def _loss(text: str) -> Label:
@@ -109,15 +111,15 @@ DATASETS = {
 PRECISIONS = {
     "fp64": "fp64",
     "fp32": "fp32",
-    "bf16_compute": "bf16 compute, fp32 weights",
+    "bf16_compute": "bf16 compute",
     "bf16_weights": "bf16 weights",
 }
 ROUNDINGS = {
     "none": "",
-    "nearest_split": "nearest, decay and step rounded apart",
-    "nearest_once": "nearest, rounded once",
-    "stochastic": "stochastic rounding",
-    "kahan": "Kahan summation",
+    "nearest_split": "nearest split",
+    "nearest_once": "nearest once",
+    "stochastic": "stochastic",
+    "kahan": "Kahan",
 }
 VERDICTS = {
     "supported": "supported",
@@ -207,7 +209,9 @@ _SYMBOLS = {"rho": "ρ", "sigma": "σ", "tau": "τ", "prior": "π", "per_class":
 
 
 def dataset(spec: str) -> str:
-    """Reader's form of a stratum: `sparse:p=200,rho=0.5` -> `sparse p=200, ρ=0.5`; of several columns, part by part."""
+    """Reader's form of a stratum: `sparse:p=200,rho=0.5` -> `sparse p=200, ρ=0.5`; of several columns, part
+    by part.
+    """
     if " / " in str(spec):
         return ", ".join(dataset(part) for part in str(spec).split(" / "))
     base, _, options = str(spec).partition(":")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from pandas import DataFrame
 
-from wdbench.figures import fidelity, labels, style
+from wdbench.figures import fidelity, labels, style, words
 from wdbench.figures.registry import Tables, table
 
 VERDICT_ORDER = (
@@ -100,7 +100,9 @@ def board(tables: Tables) -> Figure:
 
 
 def grid_table(runs: DataFrame) -> DataFrame:
-    """By data set (base name), optimiser and arithmetic: cells, share diverged, median oracle gap of the finite ones."""
+    """By data set (base name), optimiser and arithmetic: cells, share diverged, median oracle gap of the
+    finite ones.
+    """
     trained = runs[runs["optimiser"].ne("exact")]
     arithmetic = (
         trained["precision"]
@@ -195,14 +197,9 @@ def grid(tables: Tables) -> Figure:
         axes.text(np.mean(places) + 0.5, -0.25, optimiser, ha="center", va="bottom", fontsize=9)
     axes.set_xlabel("")
     axes.set_ylabel("")
-    figure.text(
-        0.012,
-        1 - 0.2 / height,
-        f"Number in a field: % of its cells that diverged (blank: none). n = {int(found['cells'].sum()):,} trained cells.".replace(
-            ",", " "
-        ),
-        fontsize=8.5,
-    )
+    n = words.count(found["cells"].sum())
+    text = f"Number in a field: % of its cells that diverged (blank: none). n = {n} trained cells."
+    figure.text(0.012, 1 - 0.2 / height, text, fontsize=8.5)
     return figure
 
 

@@ -1,4 +1,6 @@
-"""Small multiples of fixed size in inches: no layout engine, so that every figure is quick to draw and the same each time."""
+"""Small multiples of fixed size in inches: no layout engine, so that every figure is quick to draw and the
+same each time.
+"""
 
 import math
 
@@ -19,7 +21,8 @@ _LETTER_IN, _HANDLE_IN = 0.064, 0.52  # width of a letter at 8 pt, of a legend's
 def sheet(
     n_panels: int, handles: list[Line2D], above_in: float = 0.0, notes: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a legend and `n_panels` axes, three to a row (fewer: wider), below `above_in` free inches.
+    """A figure with a legend and `n_panels` axes, three to a row (fewer: wider), below `above_in` free
+    inches.
 
     `notes`: leave room for a second line above each panel (see `title`).
     """
@@ -55,8 +58,10 @@ def sheet(
 def _legend_columns(handles: list[Line2D]) -> int:
     """How many columns of a legend fit the width, each as wide as its longest text."""
     for columns in range(min(len(handles), 4), 1, -1):
-        per = math.ceil(len(handles) / columns)
-        widest = [max(len(h.get_label()) for h in handles[i : i + per]) for i in range(0, len(handles), per)]
+        widest = [
+            max(len(handles[i].get_label()) for i in part)
+            for part in np.array_split(range(len(handles)), columns)
+        ]
         if sum(_HANDLE_IN + _LETTER_IN * n for n in widest) <= style.WIDTH_IN - LEFT_IN - RIGHT_IN:
             return columns
     return 1
@@ -77,26 +82,13 @@ def x_label(figure: Figure, text: str, bottom_in: float = 0.14) -> None:
 def y_label(figure: Figure, axes: list[Axes], text: str) -> None:
     """One y label at the left of a block of panels."""
     boxes = [axis.get_position() for axis in axes]
-    middle = (max(box.y1 for box in boxes) + min(box.y0 for box in boxes)) / 2
-    # a long label on a single low panel would run over the figure's edge
-    room_in = figure.get_figheight() - 0.2
-    size = 8.5 if len(text) * 0.062 < room_in else 8
-    figure.text(
-        0.012,
-        middle,
-        _two_lines(text, room_in),
-        rotation=90,
-        fontsize=size,
-        va="center",
-        ha="left",
-        linespacing=1.1,
-    )
-
-
-def _two_lines(text: str, room_in: float) -> str:
-    if len(text) * 0.062 < room_in or " (" not in text:
-        return text
-    return text.replace(" (", "\n(", 1)
+    top, bottom = max(box.y1 for box in boxes), min(box.y0 for box in boxes)
+    # a label longer than its panels, and the free space around them, is broken before its unit
+    room_in = (top - bottom) * figure.get_figheight() + 0.7
+    if len(text) * _LETTER_IN > room_in:
+        text = text.replace(" (", "\n(", 1)
+    place = {"va": "center", "ha": "left", "ma": "center", "linespacing": 1.1}
+    figure.text(0.012, (top + bottom) / 2, text, rotation=90, fontsize=8, **place)
 
 
 def log_x(axes: Axes) -> None:
@@ -107,7 +99,9 @@ def log_x(axes: Axes) -> None:
 
 
 def scale_y(axes: Axes, values: np.ndarray, share: bool = False) -> None:
-    """Log y where all values are positive and span more than a factor of 30 (never for shares); else linear with few ticks."""
+    """Log y where all values are positive and span more than a factor of 30 (never for shares); else linear
+    with few ticks.
+    """
     values = values[np.isfinite(values)]
     if not share and values.size and values.min() > 0 and values.max() > 30 * values.min():
         axes.set_yscale("log")
@@ -124,7 +118,9 @@ def scale_y(axes: Axes, values: np.ndarray, share: bool = False) -> None:
 
 
 def title(axes: Axes, text: str, note: str = "") -> None:
-    """Left-aligned panel title, cut with an ellipsis where it would leave its panel, and a line of numbers below it."""
+    """Left-aligned panel title, cut with an ellipsis where it would leave its panel, and a line of numbers
+    below it.
+    """
     text = text if len(text) <= 34 else text[:33] + "…"
     size = 8.5 if len(text) <= 30 else 8
     if not note:

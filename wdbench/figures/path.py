@@ -24,7 +24,9 @@ class Paths:
 
 
 def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str) -> Paths:
-    """Curves of a claim's arms along x; a claim on several metrics shows the first unless `metric` asks for another."""
+    """Curves of a claim's arms along x; a claim on several metrics shows the first unless `metric` asks for
+    another.
+    """
     metric = metric or (claim.metric[0] if claim.metric else "test_loss")
     runs = table(tables, "runs", ("cell_id", "study", *claim.block))
     long = rows.measured(claim, runs, x, metric)
@@ -41,7 +43,9 @@ def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str) -> Paths:
 
 
 def _looks(claim: Claim) -> dict[tuple[str, str], tuple]:
-    """(arm label, condition) -> colour, line, marker, text: colour by arm; in an interaction the line tells the conditions apart."""
+    """(arm label, condition) -> colour, line, marker, text: colour by arm; in an interaction the line tells
+    the conditions apart.
+    """
     looks = {}
     for place, label in enumerate(rows.arm_names(claim).values()):
         colour, line, marker = panels.arm_style(place)
@@ -143,7 +147,8 @@ def _arm(axis, points: DataFrame, chosen: DataFrame, look, faint: bool) -> np.nd
             linewidths=0.4,
             edgecolors="white",
         )
-    # a band of two far replicates must not flatten the curves: limits follow the means, bands may leave the panel by as much again
+    # a band of two far replicates must not flatten the curves: limits follow the means, and bands that leave
+    # them by more are cut
     means = points["mean"].to_numpy(float)
     return (
         means
@@ -160,11 +165,13 @@ def _room(means: np.ndarray) -> tuple[float, float]:
 
 @register("path")
 def path(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
-    """Metric against λ (log) for each arm: mean over blocks, 95 % t band, chosen λ marked, one panel a data set.
+    """Metric against λ (log) for each arm: mean over blocks, 95 % t band, chosen λ marked, one panel a data
+    set.
 
-    At each λ the learning rate (and whatever else an arm leaves open) is the one with the lowest validation loss of that block, as in
-    the selection itself. A λ with diverged replicates carries a cross; its mean is over the others. Needs runs (cell_id, study, the block's
-    columns, val_loss, `metric`, `x`, the columns of the claim's filters); selected (claim_id, cell_id) adds the marks.
+    At each λ the learning rate (and whatever else an arm leaves open) is the one with the lowest validation
+    loss of that block, as in the selection itself. A λ with diverged replicates carries a cross; its mean is
+    over the others. Needs runs (cell_id, study, the block's columns, val_loss, `metric`, `x`, the columns of
+    the claim's filters); selected (claim_id, cell_id) adds the marks.
     """
     paths = paths_of(claim, tables, metric, x)
     if not paths.strata:

@@ -13,7 +13,8 @@ KEY = ["stratum", "block", "x"]
 
 
 def of(claim: Claim, tables: Tables, x: str, metric: str) -> DataFrame:
-    """One row a (stratum, block, x) with y: the metric for a claim on one arm, the effect of treatment against control (or threshold) for others.
+    """One row a (stratum, block, x) with y: the metric for a claim on one arm, the effect of treatment
+    against control (or threshold) for others.
 
     y is as measured: not turned by the claim's direction. Diverged cells keep NaN.
     """
@@ -55,9 +56,11 @@ def broken_lines(points: DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fitted_line(points: DataFrame, transform: str = "log10") -> dict[str, float]:
-    """Least-squares slope of y on the transformed x in each block; mean and 95 % t interval of the slopes over blocks.
+    """Least-squares slope of y on the transformed x in each block; mean and 95 % t interval of the slopes
+    over blocks.
 
-    Returns slope, low, high, n (blocks with at least two finite x). Blocks without are left out; all NaN where there is none.
+    Returns slope, low, high, n (blocks with at least two finite x). Blocks without are left out; all NaN
+    where there is none.
     """
     seen = points.assign(x=rows.transform(points["x"], transform)).dropna(subset=["x", "y"])
     slopes = [
@@ -72,7 +75,9 @@ def fitted_line(points: DataFrame, transform: str = "log10") -> dict[str, float]
 
 
 def turning(points: DataFrame) -> tuple[np.ndarray, int]:
-    """Turning points of a quadratic in log₁₀ x in each block that lie inside its grid, and the number of blocks with three finite x."""
+    """Turning points of a quadratic in log₁₀ x in each block that lie inside its grid, and the number of
+    blocks with three finite x.
+    """
     inside, blocks = [], 0
     for _, block in points[points["x"] > 0].dropna(subset=["y"]).groupby("block", sort=True):
         if block["x"].nunique() < 3:

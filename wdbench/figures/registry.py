@@ -28,7 +28,9 @@ DEFAULTS = {
 
 
 def register(name: str) -> Callable[[Kind], Kind]:
-    """Decorator: `function(claim: Claim, tables: Tables, **options) -> Figure` becomes the kind of figure `name`."""
+    """Decorator: `function(claim: Claim, tables: Tables, **options) -> Figure` becomes the kind of figure
+    `name`.
+    """
 
     def add(function: Kind) -> Kind:
         _KINDS[name] = style.styled(function)

@@ -1,4 +1,6 @@
-"""From runs.parquet to what a figure draws: a claim's rows by stratum, block and arm, their curves, the λ chosen."""
+"""From runs.parquet to what a figure draws: a claim's rows by stratum, block and arm, their curves, the λ
+chosen.
+"""
 
 import numpy as np
 import pandas as pd
@@ -24,10 +26,11 @@ def values(rows: DataFrame, expression: str) -> Series:
 
 
 def measured(claim: Claim, runs: DataFrame, x: str, metric: str) -> DataFrame:
-    """Every row of the claim's arms in long form: LONG, where y is `metric` (or the arm's own) and by is what the arm selects by.
+    """Every row of the claim's arms in long form: LONG, where y is `metric` (or the arm's own) and by is what
+    the arm selects by.
 
-    Where an arm selects by the mean, its rows are averaged over each (stratum, block, x) first. Conditions of an interaction are told
-    apart; elsewhere condition is "".
+    Where an arm selects by the mean, its rows are averaged over each (stratum, block, x) first. Conditions of
+    an interaction are told apart; elsewhere condition is "".
     """
     base = selection.with_strata(claim, selection.claim_rows(claim, runs))
     base = base.assign(block=base.groupby(list(claim.block), sort=True, observed=True).ngroup())
@@ -69,7 +72,8 @@ def best_by_validation(long: DataFrame) -> DataFrame:
 def curve(long: DataFrame, confidence: float = 0.95) -> DataFrame:
     """Mean of y over blocks at each x with a t interval, of rows in the form of `measured`.
 
-    Returns KEY, mean, low, high, n (blocks with a finite y), n_lost (blocks without). No interval where n < 2.
+    Returns KEY, mean, low, high, n (blocks with a finite y), n_lost (blocks without). No interval where n <
+    2.
     """
     chosen = best_by_validation(long)
     finite = chosen["y"].where(np.isfinite(chosen["y"]))

@@ -1,4 +1,6 @@
-"""Slope, U-shape and pairs: each block as a thin line, their mean in bold, the fitted slope or turning point in words."""
+"""Slope, U-shape and pairs: each block as a thin line, their mean in bold, the fitted slope or turning point
+in words.
+"""
 
 from collections.abc import Callable
 
@@ -111,11 +113,13 @@ def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine
 def slope(
     claim: Claim, tables: Tables, x: str | None = None, metric: str | None = None, log_x: bool = True
 ) -> Figure:
-    """Metric against the claim's x, one panel a stratum: blocks thin, mean bold with 95 % band, slope with interval.
+    """Metric against the claim's x, one panel a stratum: blocks thin, mean bold with 95 % band, slope with
+    interval.
 
-    A claim with a control shows the effect at each x. In a block, at each x, the row with the lowest validation loss stands. The slope
-    written is the verdict's own ("turned" where the claim says that it falls: then positive agrees). Needs runs (cell_id, study, the
-    block's columns, val_loss, `metric`, `x`, the columns of the filters) and verdicts.
+    A claim with a control shows the effect at each x. In a block, at each x, the row with the lowest
+    validation loss stands. The slope written is the verdict's own ("turned" where the claim says that it
+    falls: then positive agrees). Needs runs (cell_id, study, the block's columns, val_loss, `metric`, `x`,
+    the columns of the filters) and verdicts.
     """
     return _small_multiples(
         claim, tables, x or claim.x or "lambda_rel", metric or claim.metric[0], log_x, _slope_note
@@ -124,7 +128,9 @@ def slope(
 
 @register("ushape")
 def ushape(claim: Claim, tables: Tables, x: str | None = None, metric: str | None = None) -> Figure:
-    """As `slope`, with each block's turning point of a quadratic in log x marked at the lower edge and counted."""
+    """As `slope`, with each block's turning point of a quadratic in log x marked at the lower edge and
+    counted.
+    """
     return _small_multiples(
         claim, tables, x or claim.x or "lambda_rel", metric or claim.metric[0], True, _turn_note
     )

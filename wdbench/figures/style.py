@@ -1,4 +1,6 @@
-"""Look of every figure: seaborn's colour-blind palette, dark on white, fonts of 8 pt or more at 7 in width, fixed bytes."""
+"""Look of every figure: seaborn's colour-blind palette, dark on white, fonts of 8 pt or more at 7 in width,
+fixed bytes.
+"""
 
 import io
 from collections.abc import Callable

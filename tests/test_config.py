@@ -1,0 +1,123 @@
+"""config.yaml: what is accepted, and the sentence for what is not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wdbench import grid
+from wdbench.config import experiment
+from wdbench.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+def write(tmp_path, change):
+    content = yaml.safe_load((ROOT / "config.yaml").read_text())
+    change(content)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def study(content):
+    return content["studies"]["grid"]
+
+
+BAD = {
+    "unknown key": (lambda c: study(c).update(optimizers=["sgd"]), ["studies.grid.optimizers", "unknown key"]),
+    "negative lambda": (lambda c: study(c)["lambda"].update(l2={"values": [-1.0]}), ["studies.grid.lambda.l2.values", "-1.0"]),
+    "lambda as text": (lambda c: study(c)["lambda"].update(l2={"from": "1e-4", "to": 1.0, "points": 3}),
+                       ["studies.grid.lambda.l2.from", "'1e-4' is text", "1.0e-4"]),
+    "unknown penalty": (lambda c: study(c).update(penalties=["none", "l3"]), ["studies.grid.penalties", "'l3'", "'elastic'"]),
+    "no as a boolean": (lambda c: study(c).update(penalties=[False]), ["studies.grid.penalties", "False"]),
+    "missing lambda": (lambda c: study(c)["lambda"].pop("l1"), ["lambda has no entry for penalty 'l1'"]),
+    "missing rate": (lambda c: study(c)["lr"].pop("adam"), ["lr has no entry for optimiser 'adam'"]),
+    "rate of zero": (lambda c: study(c)["lr"].update(adam={"unit": "absolute", "values": [0.0]}), ["lr.adam must be above 0"]),
+    "zero replicates": (lambda c: study(c).update(replicates=0), ["studies.grid.replicates", "0"]),
+    "steps as text": (lambda c: study(c).update(steps="300"), ["studies.grid.steps", "'300' is text"]),
+    "twice": (lambda c: study(c).update(optimisers=["sgd", "sgd"]), ["studies.grid.optimisers", "twice"]),
+    "studies of another kind": (lambda c: c.update(studies=[1]), ["studies", "[1]"]),
+    "infinite": (lambda c: study(c)["lambda"].update(l2={"values": [float("inf")]}), ["studies.grid.lambda.l2.values", "inf"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_misfit_is_one_sentence_that_names_file_field_and_value(name, tmp_path):
+    change, expected = BAD[name]
+    path = write(tmp_path, change)
+    with pytest.raises(UserError) as caught:
+        experiment.load(path)
+    message = str(caught.value)
+    assert message.startswith(str(path)) and "\n" not in message
+    for part in expected:
+        assert part in message
+
+
+def test_a_key_given_twice_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("profile: core\nprofile: smoke\n")
+    with pytest.raises(UserError, match="line 2.*'profile' is given twice"):
+        experiment.load(path)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1", "\tx: 1", "a: &x [*x]"])
+def test_what_is_no_mapping_is_refused(text, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="config.yaml"):
+        experiment.load(path)
+
+
+def test_unknown_profile_and_missing_file():
+    with pytest.raises(UserError, match="valid: core, smoke"):
+        experiment.load(ROOT / "config.yaml", "nightly")
+    with pytest.raises(UserError, match="no such file"):
+        experiment.load(ROOT / "nowhere.yaml")
+
+
+def test_unknown_data_set_names_the_valid_ones(tmp_path):
+    path = write(tmp_path, lambda c: study(c).update(datasets=["cifar"]))
+    with pytest.raises(UserError, match="cifar.*diabetes"):
+        grid.members(experiment.load(path))
+
+
+@pytest.mark.parametrize("arguments, expected", [
+    (["--profile", "nightly", "plan"], "profile"),
+    (["train", "nowhere~softmax~sgd"], "nowhere~softmax~sgd"),
+    (["show", "claim", "Z9"], "Z9"),
+    (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
+    (["replay", "zzzz"], "zzzz"),
+    (["data", "check", "cifar"], "cifar"),
+])
+def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected):
+    done = subprocess.run([sys.executable, "-m", "wdbench", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr and expected in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+
+
+def test_the_default_grid_is_the_full_factorial_that_the_project_is_named_for():
+    found = experiment.load(ROOT / "config.yaml")
+    default = found.studies["grid"]
+    assert set(default.penalties) == {"none", "l1", "l2", "elastic"}
+    assert set(default.precisions) == {"fp32", "bf16_compute", "bf16_weights"}
+    assert set(default.couplings) == {"coupled", "decoupled"} and set(default.optimisers) == {"sgd", "momentum", "adam"}
+    assert all(len(axis.numbers()) >= 9 for axis in default.lambdas.values()) and default.replicates >= 10
+    cells = [c for d in default.datasets for o in default.optimisers for c in grid.cells(default, d, o)]
+    # 3 penalties x 9 lambda x 2 couplings + no penalty, x 3 precisions x 3 optimisers x 10 replicates, a data set
+    assert len(cells) == len(set(cells)) == len(default.datasets) * (3 * 9 * 2 + 1) * 3 * 3 * 10 >= 3000
+
+
+def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):
+    whole = experiment.load(ROOT / "config.yaml")
+    def fewer(content):
+        study(content)["lambda"]["l2"] = {"values": [0.00123]}
+        content["studies"] = {"grid": study(content)}
+    part = experiment.load(write(tmp_path, fewer))
+    pack = "digits~softmax~adam"
+    assert set(grid.pack_cells(part, pack)) - set(grid.pack_cells(whole, pack)) == {
+        c for c in grid.pack_cells(part, pack) if c.penalty == "l2"}
+    assert all(c.pack == pack for c in grid.pack_cells(part, pack))

@@ -1,0 +1,185 @@
+"""The workflow as a user runs it: the smoke profile, again, on another number of cores, extended, and damaged."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+TABLES = ("plan.csv", "runs.parquet", "trajectories.parquet", "oracle.parquet", "supports.parquet", "summary.csv", "selected.csv",
+          "effects.csv", "verdicts.csv", "identities.csv", "dictionary.csv", "datasets.csv")
+
+
+def project(folder: Path) -> Path:
+    """A copy of what a user edits; the package is the installed one."""
+    (folder / "tests").mkdir(parents=True)
+    for name in ("Snakefile", "config.yaml", "claims.yaml", "claims.lock.json", "tests/smoke_claims.yaml",
+                 "tests/smoke_claims.lock.json"):
+        shutil.copyfile(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    return folder
+
+
+def run(folder: Path, *words: str, code: int = 0) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def snakemake(folder, *more, cores=2, code=0):
+    return run(folder, "snakemake", "--cores", str(cores), "--config", "profile=smoke", *more, code=code)
+
+
+def wdbench(folder, *words, code=0):
+    return run(folder, sys.executable, "-m", "wdbench", "--profile", "smoke", *words, code=code)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    folder = project(tmp_path_factory.mktemp("first") / "my project é")
+    output = snakemake(folder)
+    assert "[wdbench] packs" in output and "cells/s" in output
+    return folder
+
+
+def digests(folder):
+    """sha256 of every table and figure; runs without its measured times."""
+    results, found = folder / "results" / "smoke", {}
+    for name in TABLES:
+        path = results / name
+        if name == "runs.parquet":
+            content = pd.read_parquet(path).drop(columns="train_seconds").to_csv().encode()
+        else:
+            content = path.read_bytes()
+        found[name] = hashlib.sha256(content).hexdigest()
+    for path in sorted((results / "figures").iterdir()):
+        found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def test_the_second_time_there_is_nothing_to_do(first):
+    before = digests(first)
+    assert "Nothing to be done" in snakemake(first)
+    assert digests(first) == before
+
+
+def test_one_core_in_another_folder_gives_the_same_bytes(first, tmp_path):
+    other = project(tmp_path / "elsewhere")
+    snakemake(other, cores=1)
+    assert digests(other) == digests(first)
+    assert "0 of the shared ones differ" in wdbench(other, "diff", str(first / "results/smoke"), "results/smoke")
+    manifests = [json.loads((f / "results/smoke/manifest.json").read_text()) for f in (first, other)]
+    assert manifests[0]["tables"]["runs.parquet"]["content_sha256"] == manifests[1]["tables"]["runs.parquet"]["content_sha256"]
+
+
+def test_a_cell_replayed_by_itself_has_the_stored_bits(first):
+    runs = pd.read_parquet(first / "results/smoke/runs.parquet")
+    chosen = runs[runs["precision"].isin(["bf16_weights", "fp64"])].groupby(["model", "optimiser", "rounding"]).first()
+    for cell in list(chosen["cell_id"])[:4]:
+        assert "equal bit for bit" in wdbench(first, "replay", cell)
+
+
+def test_a_new_lambda_trains_only_its_own_cells(first, tmp_path):
+    folder = tmp_path / "extended"
+    shutil.copytree(first, folder)
+    content = yaml.safe_load((folder / "config.yaml").read_text())
+    smoke = content["profiles"]["smoke"]["studies"]["grid"]
+    smoke["lambda"]["l2"] = {"values": [0.0001, 0.0173205, 3.0, 0.5]}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    report = json.loads(wdbench(folder, "plan", "--json"))
+    # one lambda x 3 data sets x 2 optimisers x 2 couplings x 3 precisions x 6 replicates
+    assert report["missing"] == 3 * 2 * 2 * 3 * 6
+    files = set((folder / "results/store").rglob("rows-*"))
+    assert "train" in snakemake(folder, "-n", "--quiet", "none")
+    snakemake(folder)
+    new = pd.concat(pd.read_parquet(f) for f in set((folder / "results/store").rglob("rows-*")) - files)
+    assert len(new) == 216 and set(new["lambda_rel"]) == {0.5} and set(new["penalty"]) == {"l2"}
+
+
+def test_a_new_claim_trains_nothing(first, tmp_path):
+    folder = tmp_path / "claimed"
+    shutil.copytree(first, folder)
+    path = folder / "tests/smoke_claims.yaml"
+    path.write_text(path.read_text() + """
+- id: S8
+  sentence: "lasso lowers test risk"
+  source: "lecture s2"
+  family: smoke
+  kind: superiority
+  study: penalties
+  arms:
+    treatment: {where: penalty == "l1", select: {over: [lambda_rel], edge: {lambda_rel.low: "no penalty"}}}
+    control: {where: penalty == "none"}
+  metric: test_loss
+  effect: relative
+  direction: lower
+  margin: 0.03
+""")
+    assert json.loads(wdbench(folder, "plan", "--json"))["missing"] == 0
+    store = {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
+    snakemake(folder)
+    assert store == {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
+    verdicts = pd.read_csv(folder / "results/smoke/verdicts.csv").set_index(["claim_id", "dataset"])
+    assert bool(verdicts.loc[("S8", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])
+
+
+def test_a_damaged_store_file_and_a_deleted_table_are_made_good(first, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(first, folder)
+    expected = digests(folder)
+    victim = next((folder / "results/store").rglob("*/noisy~linear~exact/rows-*"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    for name in ("packs/noisy~linear~exact.parquet", "runs.parquet"):
+        (folder / "results/smoke" / name).unlink()
+    output = snakemake(folder)
+    assert victim.name in output and "set aside" in output
+    assert digests(folder) == expected
+
+
+def test_bad_input_to_the_workflow_is_one_sentence(first, tmp_path):
+    folder = tmp_path / "bad"
+    shutil.copytree(first, folder)
+    assert "valid: config_file, profile, results" in snakemake(folder, "colour=red", code=2)
+    claims = folder / "tests/smoke_claims.yaml"
+    good = claims.read_text()
+    claims.write_text(good.replace("metric: weight_norm", "metric: weight_nrom"))
+    output = wdbench(folder, "judge", code=2)
+    assert "weight_nrom" in output and "S3" in output and "weight_norm" in output and "Traceback" not in output
+    claims.write_text(good.replace("study: penalties", "study: penaltys"))
+    output = wdbench(folder, "judge", code=2)
+    assert "penaltys" in output and "penalties" in output and "Traceback" not in output
+    claims.write_text(good)
+    (folder / "results/smoke/runs.parquet").write_bytes(b"not a table")
+    output = wdbench(folder, "judge", code=2)
+    assert "runs.parquet" in output and "damaged" in output and "Traceback" not in output
+    assert "Traceback" not in wdbench(folder, "show", "runs", "--where", "__import__('os')", code=2)
+
+
+def test_every_column_of_every_table_is_in_the_dictionary(first):
+    results = first / "results/smoke"
+    known = pd.read_csv(results / "dictionary.csv").groupby("table")["column"].agg(set)
+    for name in TABLES:
+        if name == "dictionary.csv":
+            continue
+        path = results / name
+        columns = pd.read_parquet(path).columns if path.suffix == ".parquet" else pd.read_csv(path).columns
+        assert set(columns) == known[path.stem]
+
+
+def test_test_loss_never_holds_the_penalty_and_the_gap_is_to_the_exact_minimum(first):
+    runs = pd.read_parquet(first / "results/smoke/runs.parquet")
+    trained = runs[(runs["optimiser"] != "exact") & (runs["status"] == "ok")]
+    penalised = trained[trained["lambda"] > 0]
+    penalty = penalised["lambda1"] * penalised["weight_norm_1"] + 0.5 * penalised["lambda2"] * penalised["weight_norm"] ** 2
+    assert (penalised["objective"] - penalised["train_loss"] - penalty).abs().max() < 1e-9 * (1 + penalty.max())
+    assert (trained["oracle_gap"] > -trained["oracle_certificate"].clip(1e-9)).all()
+    none = trained[trained["penalty"] == "none"]
+    assert (none["objective"] == none["train_loss"]).all()
