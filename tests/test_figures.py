@@ -147,10 +147,13 @@ def test_a_missing_column_is_named(few):
 
 
 def test_curve_is_the_mean_of_what_validation_picks_with_a_t_interval():
-    long = pd.DataFrame({
-        "stratum": "d", "arm": "a", "condition": "", "x": 1.0, "block": [0, 0, 1, 2], "y": [9.0, 1.0, 2.0, np.nan],
-        "by": [5.0, 1.0, 1.0, np.nan], "model": "linear", "cell_id": list("abcd"),
-    })  # fmt: skip
+    columns = {"stratum": "d", "arm": "a", "condition": "", "x": 1.0, "model": "linear"}
+    blocks = {
+        "block": [0, 0, 0, 1, 2],
+        "y": [np.nan, 9.0, 1.0, 2.0, np.nan],
+        "by": [np.nan, 5.0, 1.0, 1.0, np.nan],
+    }
+    long = pd.DataFrame({**blocks, "cell_id": list("abcde")}).assign(**columns)
     found = rows.curve(long).iloc[0]
     assert (found["mean"], found["n"], found["n_lost"]) == (1.5, 2, 1)
     half = 12.706204736432095 * np.std([1, 2], ddof=1) / np.sqrt(2)  # t(0.975, 1 degree of freedom)

@@ -1,5 +1,7 @@
 """Penalties: derivative, prox and conversions, each against an independent source."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -153,3 +155,9 @@ def test_glmnet_lambda_does_not_depend_on_the_unit_of_y():
         ours = penalties.from_convention("glmnet_gaussian", theirs, y_sd=y.std())
         w = Ridge(**penalties.to_convention("sklearn_ridge", *ours, n=40)).fit(X, y).coef_
         np.testing.assert_allclose(w / unit, Ridge(alpha=40 * 0.2 / Y.std()).fit(X, Y).coef_, rtol=1e-12)
+
+
+def test_the_documentation_lists_every_convention_as_it_is():
+    text = (Path(__file__).parent.parent / "docs" / "lambda.md").read_text(encoding="utf-8").replace("\\|", "|")
+    for convention in penalties.CONVENTIONS.values():
+        assert f"`{convention.name}`" in text and convention.formula in text

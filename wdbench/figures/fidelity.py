@@ -84,7 +84,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
             )
         panels.log_x(axis)
         axis.axvline(BF16_THRESHOLD, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
-        axis.text(BF16_THRESHOLD, high, " 2⁻⁹", fontsize=8, va="top", ha="left")
+        axis.text(BF16_THRESHOLD, high, "2⁻⁹ ", fontsize=8, va="top", ha="right")
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
         n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
         panels.title(axis, f"{coupling.replace('_', ' ')} (n = {n} cells)")

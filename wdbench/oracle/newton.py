@@ -13,8 +13,7 @@ from scipy import linalg, sparse
 
 from wdbench.oracle.problem import Problem, duality_gap, objective, times, violation
 
-GB = 1.0
-MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 1
+MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 30
 NOISE = 2e-15
 DIRECT_WORK = 3e8
 GROWTH, FIRST_GROWTH = 0.25, 20
@@ -78,13 +77,8 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
                 break
             fraction /= 2
         else:
-            fraction = 0.0
-            found = _between_signs(problem, rows, theta, z, pull, lambda1, lambda2, columns, move)
-            if found[2] <= value + NOISE * value:
-                theta, z, refused = found[0], found[1], 0
-            else:
-                refused += 1
-        growth = 16.0 if refused else GB if fraction < 0.3 else 0.25 if fraction == 1 else 1.0
+            refused += 1
+        growth = 16.0 if refused else 4.0 if fraction < 0.3 else 0.25 if fraction == 1 else 1.0
         damping = float(np.clip(damping * growth, DAMPING[0], DAMPING[2]))
     raise AssertionError("the loop returns at its last step")
 
@@ -113,45 +107,6 @@ def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarra
         return candidate, None
     candidate[stopped] = 0.0
     return candidate, candidate[:, columns] - theta[:, columns]
-
-
-def _between_signs(problem, rows, theta, z, pull, lambda1, lambda2, columns, move):
-    """(theta, scores, F) at the best of the points of the segment theta + t move, t <= 1, where a weight becomes 0.
-
-    F is convex along it, so that the best is found by bisection. Weights that would leave 0 against their pull stay there.
-    """
-    start = theta[:, columns]
-    entering = (start == 0) & (move * pull[:, columns] > 0) & (lambda1[columns] > 0)
-    move = np.where(entering, 0.0, move)
-    moved = times(move, rows)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        stops = np.where((start * move < 0) & (lambda1[columns] > 0), -start / move, np.inf)
-    times_ = np.unique(np.append(stops[stops < 1], 1.0))
-
-    def at(t):
-        part = start + t * move
-        part[stops == t] = 0.0
-        candidate = theta.copy()
-        candidate[:, columns] = part
-        new_z = z + t * moved
-        return candidate, new_z, objective(problem.loss.slope(new_z, problem.target)[0], candidate, lambda1, lambda2)
-
-    low, high = 0, len(times_) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if at(times_[middle])[2] <= at(times_[middle + 1])[2]:
-            high = middle
-        else:
-            low = middle + 1
-    best = at(times_[low])
-    t = times_[low]
-    origin = objective(problem.loss.slope(z, problem.target)[0], theta, lambda1, lambda2)
-    for _ in range(30):
-        if best[2] < origin:
-            break
-        t /= 2
-        best = at(t)
-    return best
 
 
 def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> np.ndarray:
