@@ -385,3 +385,12 @@ def test_a_class_without_training_rows(penalty):
     found, = solve(block, penalty, [0.02 if penalty != "none" else 0.0])
     z = block.X["train"] @ found.W + found.b
     assert found.converged and np.isfinite(z).all() and (z.argmax(1) == block.y["train"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("mask", SHARE)
+def test_strong_correlation_and_a_small_lambda_are_solved_too(mask):
+    """Where guessing one face at a time cycles: equal correlation .9 and more weights in use than rows."""
+    for replicate in range(2):
+        block = datasets.block("sparse:p=200,rho=0.9", replicate)
+        found, = solve(block, "l1", [1e-4 * oracle.anchors(block).l1], mask, tol=1e-8)
+        assert found.converged

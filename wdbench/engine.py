@@ -20,6 +20,7 @@ from wdbench.schedules import SCHEDULES
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
+CACHE_SLICE = 65_536
 DIVERGED_FACTOR = 1e4
 CHECKPOINTS = 12
 TRAJECTORY_ROWS = 512
@@ -181,11 +182,27 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
             arguments = (w, grads[name], states[name], t, rate, s, optimiser, decay, precision, program.subgradient, bits[name])
             if t in probed and not family.is_bias(name):
                 probes.observe(sums, *arguments, network.cell_axis)
-            network.params[name], states[name] = updates.step(*arguments)
+            _update(*arguments)
         if t in checked:
             trajectory.append((t, *_measure(network, first.task, held, precision)))
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
     return _outcomes(stack, chunk, network, sums, watch, trajectory)
+
+
+def _update(w, g, state, t, lr, s, optimiser, decay, precision, subgradient, bits) -> None:
+    """Take the step in place, in slices along axis 1 whose temporaries stay in the second-level cache."""
+    rows = max(1, CACHE_SLICE * w.shape[1] // w.numel())
+    for start in range(0, w.shape[1], rows):
+        part = slice(start, start + rows)
+        cut = lambda tensor: None if tensor is None else tensor[:, part]  # noqa: B023 (used at once)
+        new, after = updates.step(
+            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, lr, s, optimiser,
+            decay, precision, subgradient, cut(bits),
+        )
+        w[:, part] = new
+        for old, fresh in ((state.m, after.m), (state.v, after.v), (state.remainder, after.remainder)):
+            if old is not None:
+                old[:, part] = fresh
 
 
 @dataclass

@@ -3,7 +3,8 @@
 A step solves the Newton system over the weights that are not 0 or that the gradient pulls away from 0, then
 follows the path projected on the orthant: a weight that would change sign stops at exactly 0. It is the
 two-metric projection of Bertsekas (1982) with the orthants of OWL-QN (Andrew & Gao 2007); a free bias is
-minimised exactly after every step. Without an L1 part it is plain Newton with backtracking.
+minimised exactly after every step. Where that has not ended after `PATIENCE` steps, every so many are
+followed by one of `quadratic.step`. Without an L1 part it is plain Newton with backtracking.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
-from wdbench.oracle.problem import Problem, duality_gap, objective, times, violation
+from wdbench.oracle import quadratic
+from wdbench.oracle.problem import Problem, assemble, duality_gap, objective, times, violation
 
 MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 30
 NOISE = 2e-15
+PATIENCE = 16
 DIRECT_WORK = 3e8
 GROWTH, FIRST_GROWTH = 0.25, 20
 DAMPING = (1e-8, 1e-2, 1e3)
@@ -56,6 +59,11 @@ def minimise(problem: Problem, theta: np.ndarray, lambda1: np.ndarray, lambda2: 
         solved = gap <= tol * value and worst <= 0.01 * np.sqrt(tol)
         if solved or refused > 3 or stalled > 3 or step == max_steps:
             return Point(theta, value, gap, worst, step)
+        if lambda1.any() and step % PATIENCE == PATIENCE - 1:
+            found = quadratic.step(problem, theta, z, value, pulled, state, pull, lambda1, lambda2)
+            if found is not None:
+                theta, z = found
+                continue
         free = _free(theta, pull, lambda1)
         pull = np.where(free, pull, 0.0)
         extra = min(damping, worst / lambda1.max()) if lambda1.any() else 0.0
@@ -134,17 +142,10 @@ def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> 
 
 
 def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
-    """The Newton step by Cholesky, the matrix put together in blocks of two outputs. Raises LinAlgError."""
-    members = [np.flatnonzero(mask) for mask in free]
-    ends = np.cumsum([0, *map(len, members)])
-    parts = [slice(*ends[i:i + 2]) for i in range(len(members))]
-    matrix = np.zeros((ends[-1], ends[-1]))
-    for a, part in enumerate(parts):
-        for b in range(a + 1):
-            weighted = rows[members[b]] * (loss.block(state, a, b) / rows.shape[1])
-            matrix[part, parts[b]] = rows[members[a]] @ weighted.T
-    matrix[np.diag_indices_from(matrix)] += shift[free]
+    """The Newton step by Cholesky. Raises LinAlgError."""
     step = np.zeros_like(pull)
+    matrix = assemble(loss, rows, state, free)
+    matrix[np.diag_indices_from(matrix)] += shift[free]
     factor = linalg.cho_factor(matrix, lower=True, check_finite=False)
     step[free] = -linalg.cho_solve(factor, pull[free], check_finite=False)
     return step

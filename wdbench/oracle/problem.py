@@ -125,3 +125,16 @@ def violation(theta: np.ndarray, gradient: np.ndarray, lambda1: np.ndarray) -> n
     """
     resting = np.sign(gradient) * np.maximum(np.abs(gradient) - lambda1, 0.0)
     return np.where(theta != 0, gradient + lambda1 * np.sign(theta), resting)
+
+
+def assemble(loss, rows, state, free: np.ndarray) -> np.ndarray:
+    """Lower triangle (at least) of the Hessian of the mean loss over the `free` weights [k, c], in C order."""
+    members = [np.flatnonzero(mask) for mask in free]
+    ends = np.cumsum([0, *map(len, members)])
+    parts = [slice(*ends[i:i + 2]) for i in range(len(members))]
+    matrix = np.zeros((ends[-1], ends[-1]))
+    for a, part in enumerate(parts):
+        for b in range(a + 1):
+            weighted = rows[members[b]] * (loss.block(state, a, b) / rows.shape[1])
+            matrix[part, parts[b]] = rows[members[a]] @ weighted.T
+    return matrix
