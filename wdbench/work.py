@@ -227,26 +227,38 @@ class Progress:
         atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
 
     def _say(self) -> None:
+        states = self._states()
+        cells, cost, fresh_cost, left_cost = {}, {}, 0.0, 0.0
+        for pack, members in grid.members(self.experiment).items():
+            cells[pack], cost[pack] = _size(self.experiment, members)
+            state = states.get(pack, {"done": 0, "cached": 0})
+            share = cost[pack] / max(cells[pack], 1)
+            fresh_cost += share * (state["done"] - state["cached"])
+            left_cost += share * max(cells[pack] - state["done"], 0)
+        spent = sum(state["seconds"] for state in states.values())
+        running = sum(1 for s in states.values() if not s["finished"] and time.time() - s["updated"] < 120) or 1
+        fresh = sum(s["done"] - s["cached"] for s in states.values())
+        # predicted cost corrected by how long the finished part took
+        left = left_cost * spent / fresh_cost / running if fresh_cost else float("nan")
+        eta = "" if not np.isfinite(left) else f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
+        finished = sum(s["finished"] for s in states.values())
+        print(f"[wdbench] packs {finished}/{len(cells)}, cells {sum(s['done'] for s in states.values()):,}/{sum(cells.values()):,}, "
+              f"{fresh / spent * running if spent else 0:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})",
+              file=sys.stderr, flush=True)
+
+    def _states(self) -> dict[str, dict]:
+        """State of every pack of this plan that a job has begun; one that is being replaced right now is passed over."""
         states = {}
-        for path in self.folder.glob("*.json"):
+        for pack in grid.members(self.experiment):
             try:
-                states[path.stem] = json.loads(path.read_text())
+                states[pack] = json.loads((self.folder / f"{pack}.json").read_text())
             except (OSError, ValueError):
                 continue
-        packs = grid.members(self.experiment)
-        sizes = {pack: states[pack]["total"] if pack in states else _count(self.experiment, members)
-                 for pack, members in packs.items()}
-        done = sum(states[p]["done"] for p in packs if p in states)
-        fresh = sum(states[p]["done"] - states[p]["cached"] for p in packs if p in states)
-        spent = sum(states[p]["seconds"] for p in packs if p in states)
-        finished = sum(states[p]["finished"] for p in packs if p in states)
-        running = sum(1 for s in states.values() if not s["finished"] and time.time() - s["updated"] < 120) or 1
-        rate = fresh / spent * running if spent else 0.0
-        left = (sum(sizes.values()) - done) / rate if rate else float("nan")
-        eta = "" if not np.isfinite(left) else f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
-        print(f"[wdbench] packs {finished}/{len(packs)}, cells {done:,}/{sum(sizes.values()):,}, "
-              f"{rate:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})", file=sys.stderr, flush=True)
+        return states
 
 
-def _count(experiment: Experiment, members) -> int:
-    return sum(sum(1 for _ in grid.cells(experiment.studies[s], d, o)) for s, d, o in members)
+def _size(experiment: Experiment, members) -> tuple[int, float]:
+    """(cells, predicted seconds) of a pack; cells that two studies share are counted twice, as near enough."""
+    counts = [(sum(1 for _ in grid.cells(experiment.studies[s], d, o)), grid.predicted_seconds(experiment.studies[s], d, o))
+              for s, d, o in members]
+    return sum(n for n, _ in counts), sum(n * seconds for n, seconds in counts)
