@@ -22,7 +22,7 @@ data: $(STAMP)
 	-$(BIN)/python -m wdbench data fetch
 
 test: data
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests
