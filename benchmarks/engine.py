@@ -15,17 +15,18 @@ import numpy as np
 import torch
 
 from wdbench import engine, models
+from wdbench.cells import Data, Program, Run
 
 STEPS, FEATURES, OUTPUTS, ROWS = 100, 64, 10, 1078
 
 
-def cells(arms: int, replicates: int) -> tuple[list[engine.Run], dict[int, engine.Data]]:
+def cells(arms: int, replicates: int) -> tuple[list[Run], dict[int, Data]]:
     rng = np.random.default_rng(0)
-    data = {r: engine.Data("bench", "multiclass", OUTPUTS, rng.standard_normal((ROWS, FEATURES)),
+    data = {r: Data("bench", "multiclass", OUTPUTS, rng.standard_normal((ROWS, FEATURES)),
                            rng.integers(0, OUTPUTS, ROWS).astype(float), rng.standard_normal((50, FEATURES)),
                            rng.integers(0, OUTPUTS, 50).astype(float)) for r in range(replicates)}
-    program = engine.Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64, False)
-    runs = [engine.Run(program, "decoupled", 0.0, 0.01 * i / arms, 0.01, 0.0, 0.0, r) for i in range(arms) for r in range(replicates)]
+    program = Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64, False)
+    runs = [Run(program, "decoupled", 0.0, 0.01 * i / arms, 0.01, 0.0, 0.0, r) for i in range(arms) for r in range(replicates)]
     return runs, data
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wdbench import affine, engine, models, precision, stacked, updates
+from wdbench import affine, cells, engine, models, precision, stacked, updates
 
 torch.set_num_threads(1)
 
@@ -19,15 +19,15 @@ def make_data(task, features, outputs, replicates=3, rows=70):
     rng = np.random.default_rng(1)
     def y():
         return rng.standard_normal(rows) if task == "regression" else rng.integers(0, max(outputs, 2), rows).astype(float)
-    return {r: engine.Data("toy", task, outputs, rng.standard_normal((rows + r, features)),
+    return {r: cells.Data("toy", task, outputs, rng.standard_normal((rows + r, features)),
                            np.concatenate([y(), y()])[: rows + r], rng.standard_normal((rows, features)), y())
             for r in range(replicates)}
 
 
 def make_runs(model, optimiser, arithmetic, arms=21, replicates=3, steps=25, subgradient=False, scale=0.1):
-    program = engine.Program(model, optimiser, *arithmetic, "linear", steps, 16, subgradient)
+    program = cells.Program(model, optimiser, *arithmetic, "linear", steps, 16, subgradient)
     couplings = ("coupled_subgradient", "decoupled_subgradient") if subgradient else ("coupled", "decoupled", "independent")
-    return [engine.Run(program, couplings[i % len(couplings)], 0.01 * (i % 3), 0.1 * (i % 4), 0.02, float(i % 2), scale, r)
+    return [cells.Run(program, couplings[i % len(couplings)], 0.01 * (i % 3), 0.1 * (i % 4), 0.02, float(i % 2), scale, r)
             for i in range(arms) for r in range(replicates)]
 
 
@@ -68,9 +68,9 @@ def test_thread_count_does_not_reach_the_bits(threads):
 @pytest.mark.parametrize("optimiser, arithmetic", list(product(updates.OPTIMISERS, ARITHMETIC)))
 def test_lambda_zero_makes_every_coupling_the_unpenalised_run(optimiser, arithmetic):
     data = make_data("multiclass", 12, 5)
-    program = engine.Program("softmax", optimiser, *arithmetic, "linear", 30, 16, False)
+    program = cells.Program("softmax", optimiser, *arithmetic, "linear", 30, 16, False)
     couplings = ("coupled", "decoupled", "independent")
-    found = train([engine.Run(program, c, 0.0, 0.0, 0.05, 1.0, 0.1, 0) for c in couplings], data)
+    found = train([cells.Run(program, c, 0.0, 0.0, 0.05, 1.0, 0.1, 0) for c in couplings], data)
     assert all((found[i].weight == found[0].weight).all() and (found[i].bias == found[0].bias).all() for i in (1, 2))
 
 
@@ -149,9 +149,9 @@ def test_parity_with_torch_optim_in_fp64(optimiser, coupling):
 def test_independent_decay_is_a_reparametrisation():
     """lambda_independent = eta_max lambda_decoupled, any schedule proportional to eta (claims I16)."""
     data = make_data("regression", 7, 1)
-    program = engine.Program("linear", "adam", "fp64", "none", "cosine", 40, 16, False)
-    runs = [engine.Run(program, "decoupled", 0.0, 0.5, 0.02, 0.0, 0.1, 0),
-            engine.Run(program, "independent", 0.0, 0.5 * 0.02, 0.02, 0.0, 0.1, 0)]
+    program = cells.Program("linear", "adam", "fp64", "none", "cosine", 40, 16, False)
+    runs = [cells.Run(program, "decoupled", 0.0, 0.5, 0.02, 0.0, 0.1, 0),
+            cells.Run(program, "independent", 0.0, 0.5 * 0.02, 0.02, 0.0, 0.1, 0)]
     found = train(runs, data)
     np.testing.assert_allclose(found[0].weight, found[1].weight, rtol=1e-12)
 
@@ -159,7 +159,7 @@ def test_independent_decay_is_a_reparametrisation():
 def test_divergence_is_an_outcome_and_stays_in_its_cell():
     data = make_data("regression", 7, 1)
     calm = make_runs("linear", "sgd", ("fp32", "none"))
-    wild = [engine.Run(calm[0].program, "coupled", 0.0, 0.0, 50.0, 0.0, 0.1, r) for r in range(3)]
+    wild = [cells.Run(calm[0].program, "coupled", 0.0, 0.0, 50.0, 0.0, 0.1, r) for r in range(3)]
     alone, together = train(calm, data), train(calm + wild, data)
     assert all(same(alone[k], together[k]) for k in alone)
     for k in range(len(calm), len(calm) + 3):
@@ -173,8 +173,8 @@ def test_divergence_is_an_outcome_and_stays_in_its_cell():
 def test_fidelity_sees_what_nearest_rounding_does_to_decoupled_decay(optimiser):
     data = make_data("multiclass", 12, 5)
     def fidelity(arithmetic, coupling, lam):
-        program = engine.Program("softmax", optimiser, *arithmetic, "constant", 60, 16, False)
-        return train([engine.Run(program, coupling, 0.0, lam, 0.01, 0.0, 0.1, 0)], data)[0].probe["fidelity"]
+        program = cells.Program("softmax", optimiser, *arithmetic, "constant", 60, 16, False)
+        return train([cells.Run(program, coupling, 0.0, lam, 0.01, 0.0, 0.1, 0)], data)[0].probe["fidelity"]
     below, above = 0.05, 2.0
     assert fidelity(("fp32", "none"), "decoupled", below) == pytest.approx(1, abs=0.01)
     assert fidelity(("bf16_compute", "none"), "decoupled", below) == pytest.approx(1, abs=0.01)
@@ -188,8 +188,8 @@ def test_prox_gives_exact_zeros_and_the_subgradient_none():
     data = make_data("multiclass", 12, 5)
     zero = {}
     for subgradient, coupling in ((False, "coupled"), (False, "decoupled"), (True, "coupled_subgradient")):
-        program = engine.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, subgradient)
-        weight = train([engine.Run(program, coupling, 0.05, 0.0, 0.05, 0.0, 0.1, 0)], data)[0].weight
+        program = cells.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, subgradient)
+        weight = train([cells.Run(program, coupling, 0.05, 0.0, 0.05, 0.0, 0.1, 0)], data)[0].weight
         zero[coupling] = (weight == 0).mean()
     assert zero["coupled"] > 0.05 and zero["decoupled"] > 0.05 and zero["coupled_subgradient"] == 0
 

@@ -73,7 +73,7 @@ def test_both_ends_of_the_default_grid_are_too_little_and_too_much():
             grid_of = [v * anchor for v in default.lambdas[penalty].numbers()]
             ends = [grid_of[0], grid_of[-1]]
             low, high = oracle.solve(block, model, penalty, ratio, ends, tol=1e-5)
-            def data_loss(s, lam):
+            def data_loss(s, lam, ratio=ratio):
                 l1, l2 = ratio * lam, (1 - ratio) * lam
                 return s.objective - l1 * abs(s.W).sum() - l2 / 2 * np.square(s.W).sum()
             # the L1 part of an elastic net at its own largest lambda is the null model too

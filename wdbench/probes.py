@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from wdbench import precision as precisions
 from wdbench import affine, updates
+from wdbench import precision as precisions
 
 MAX_COORDINATES = 1024
 POINTS = 12

@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 _MEASURE = ("rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
-_TRAIN = ("engine", "affine", "stacked", "updates", "precision", "probes", "schedules")
+_TRAIN = ("engine", "stack", "cells", "divergence", "affine", "stacked", "updates", "precision", "probes", "schedules")
 _DATA = ("datasets",)
 
 
@@ -47,24 +47,6 @@ def tree(source: str) -> str:
 def governing(optimiser: str) -> str:
     """Digest of the code that decides what a cell of that optimiser yields."""
     return digest(*_MEASURE, *_DATA) if optimiser == "exact" else digest(*_MEASURE, *_DATA, *_TRAIN)
-
-
-def files_of_stage(stage: str) -> list[str]:
-    """Source files that a workflow stage depends on, for Snakemake, which does not see edits in imported modules."""
-    parts = {
-        "train": (*_MEASURE, *_DATA, *_TRAIN),
-        "oracle": (*_MEASURE, *_DATA),
-        "judge": ("claims", "stats", "filters", "config"),
-        "identities": ("identities", "updates", "precision", "penalties", "oracle", "models"),
-        "draw": ("figures",),
-        "report": ("report", "dictionary"),
-    }[stage]
-    found = []
-    for part in parts:
-        root = PACKAGE / part
-        found += sorted(str(f) for f in root.rglob("*") if f.is_file() and "__pycache__" not in f.parts) if root.is_dir() \
-            else [str(root.with_suffix(".py"))]
-    return found
 
 
 @cache

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wdbench import datasets, oracle, penalties, rows
+from wdbench.cells import Data, Program, Run
 from wdbench.errors import UserError
 from wdbench.grid import Cell
 
@@ -190,21 +191,17 @@ _RESULTS = (
 )
 
 
-def _run(cell: Cell):
-    from wdbench import engine
-
+def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
-    program = engine.Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
+    program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
                              cell.batch_size, cell.coupling in SUBGRADIENT)
-    return engine.Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_FACTOR[cell.decay_mask],
+    return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_FACTOR[cell.decay_mask],
                       cell.init_scale, cell.replicate)
 
 
-def _data(spec: str, block):
-    from wdbench import engine
-
+def _data(spec: str, block) -> Data:
     if hasattr(block.X["train"], "tocsr"):
         raise UserError(f"config.yaml: data set {spec!r}: its rows are sparse and only the exact solver takes those; "
                         f"train on {spec}:top=1000 instead")
-    return engine.Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"],
+    return Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"],
                        block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float))
