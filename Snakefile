@@ -56,6 +56,24 @@ rule oracle:
         "{params.run} oracle {wildcards.dataset:q} 2> >(tee {log:q} >&2)"
 
 
+# exact packs first: they hold the longest jobs, and a long job that starts last leaves a core idle
+rule solve:
+    message:
+        "solve: {wildcards.pack}"
+    output:
+        rows=wdbench.path("packs/{pack}~exact.parquet"),
+        trajectories=wdbench.path("packs/{pack}~exact.trajectories.parquet"),
+        supports=wdbench.path("packs/{pack}~exact.supports.parquet"),
+    log:
+        wdbench.path("logs/train.{pack}~exact.log"),
+    params:
+        run=wdbench.command,
+        cells=lambda wildcards: wdbench.cells(f"{wildcards.pack}~exact"),
+    priority: 30
+    shell:
+        "{params.run} train {wildcards.pack:q}~exact 2> >(tee {log:q} >&2)"
+
+
 rule train:
     message:
         "train: {wildcards.pack}"
@@ -67,6 +85,8 @@ rule train:
         supports=wdbench.path("packs/{pack}.supports.parquet"),
     log:
         wdbench.path("logs/train.{pack}.log"),
+    wildcard_constraints:
+        pack=r".+~(?!exact$)[a-z]+",
     params:
         run=wdbench.command,
         cells=lambda wildcards: wdbench.cells(wildcards.pack),

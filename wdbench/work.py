@@ -59,7 +59,7 @@ def train(experiment: Experiment, pack: str, device: str = "cpu") -> Path:
     progress = Progress(experiment, pack, len(ids), len(stored))
     keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
     for chunk in _produce(experiment, missing, keep, device):
-        _stop_if_orphaned()
+        stop_if_orphaned()
         store.save(pack, chunk)
         progress.advance(len(chunk["rows"]))
     rows = store.load(pack, "rows", set(ids.values()))
@@ -114,9 +114,13 @@ def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
     raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
 
 
-def _stop_if_orphaned() -> None:
-    """A job whose master was killed must not go on computing; what it has written so far is kept."""
-    if os.environ.get("WDBENCH_PARENT") and os.getppid() == 1:
+def stop_if_orphaned() -> None:
+    """A job whose workflow was killed must not go on computing; what it has written so far is kept.
+
+    Raises UserError once the process that WDBENCH_PARENT names is gone.
+    """
+    parent = os.environ.get("WDBENCH_PARENT", "")
+    if parent.isdigit() and not Path(f"/proc/{parent}").exists() and Path("/proc/self").exists():
         raise UserError("the workflow that started this job is gone; stopped after the last finished chunk")
 
 
@@ -183,7 +187,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
             groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)
     solved, said = 0, time.time()
     for keys in groups.values():
-        _stop_if_orphaned()
+        stop_if_orphaned()
         solved += len(keys)
         if time.time() - said > TRACKED_EVERY:
             said = time.time()

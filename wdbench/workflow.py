@@ -45,7 +45,8 @@ class Workflow:
         for key, option in options.items():
             if key in self.given:
                 words += [option, self.given[key]]
-        return "WDBENCH_PARENT=1 " + shlex.join(words)
+        # $PPID of the job's shell is the workflow itself; a job whose workflow was killed stops by it
+        return "WDBENCH_PARENT=$PPID " + shlex.join(words)
 
     def path(self, name: str) -> str:
         """A file of the run's folder."""

@@ -10,7 +10,7 @@ from wdbench import seeds, stats
 from wdbench.claims import blocks, gate, identity, registration, tables
 from wdbench.claims.case import Case, Component, Tested
 from wdbench.claims.kinds import Kind, Ruling, find
-from wdbench.claims.selection import claim_rows, select, with_strata
+from wdbench.claims.selection import claim_rows, in_studies, select, with_strata
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
 
@@ -47,6 +47,7 @@ def judge(
         raise UserError(f"the table of runs: cell_id: value {twice.iloc[0]!r}: is there twice; one row a cell is valid")
     gate.check(claims, runs.columns, path=path)
     unavailable = dict(unavailable or {})
+    runs = runs[runs["cell_id"].isin(expected["cell_id"].dropna())]
     cases = [_prepare(claim, runs, expected, identities, unavailable) for claim in claims]
     family_p = _family_p(cases)
     rows = [row for case in cases for row in tables.rows(case, family_p.get(case.claim.id, np.nan), ledger or {})]
@@ -67,20 +68,22 @@ def _prepare(claim: Claim, runs, expected, identities, unavailable) -> Case:
         return Case(claim, Ruling("not_tested", claim.not_tested))
     if claim.kind == "identity":
         return Case(claim, *identity.judge_identity(claim.identity, identities))
+    naive = claim.naive_claim()
+    # a claim reads a small part of a large table: cut it once
+    wanted = (*claim.study, *(naive.study if naive is not None else ()))
+    runs, expected = (table[in_studies(table["study"], wanted)] for table in (runs, expected))
     plan = gate.planned(claim, expected)
     gone = gate.is_unavailable(plan, unavailable)
     absent = {k: Ruling("not_tested", v) for k, v in gate.unavailable_strata(claim, plan, unavailable).items()}
     reason = None if absent and gone.all() else gate.incomplete(claim, plan[~gone], runs)
     if reason is not None:
         return Case(claim, Ruling("not_tested", reason), absent=absent)
-    runs = runs[runs["cell_id"].isin(expected["cell_id"].dropna())]
     case = _analyse(claim, runs, claim.diverged, gated=True)
     case.absent = {**absent, **case.absent}
     case.note = _partly_unavailable(plan[gone], case, unavailable)
     if case.selected is not None and case.selected["imputed"].any():
         other = "exclude" if claim.diverged == "worst_rank" else "worst_rank"
         case.secondary = _analyse(claim, runs, other, gated=True)
-    naive = claim.naive_claim()
     case.naive = _analyse(naive, runs, claim.diverged, gated=False) if naive is not None else None
     return case
 
