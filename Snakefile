@@ -86,7 +86,7 @@ rule train:
     log:
         wdbench.path("logs/train.{pack}.log"),
     wildcard_constraints:
-        pack=r".+~(?!exact$)[a-z]+",
+        pack=r".+~(?!exact\.)[a-z]+",
     params:
         run=wdbench.command,
         cells=lambda wildcards: wdbench.cells(wildcards.pack),
