@@ -1,5 +1,6 @@
 """What a workflow job does: read what the store has, train what is missing, write finished chunks, say how far it is."""
 
+import hashlib
 import json
 import os
 import sys
@@ -174,13 +175,11 @@ def oracle(experiment: Experiment, base: str) -> Path:
         if pack.split("~")[0] == base and members[0][2] != "exact":
             for cell in grid.pack_cells(experiment, pack):
                 problems.setdefault(Solutions.key(cell), cell)
-    known = {}
-    if path.exists():
-        try:
-            old = pd.read_parquet(path)
-            known = {k: r for k, r in zip(old["key"], old.to_dict("records"), strict=True) if k in problems}
-        except Exception as error:  # noqa: BLE001  pyarrow raises many kinds; a damaged cache is rebuilt, and said so
-            print(f"warning: {path}: cannot be read ({error}); solved again", file=sys.stderr)
+    # kept in the store as well: the workflow deletes a job's output before it runs the job again
+    store = Store(paths(experiment)["store"], provenance.platform_key())
+    names = {key: hashlib.sha256(key.encode()).hexdigest()[:16] for key in problems}
+    stored = store.load(f"{base}~oracle", "rows", set(names.values()))
+    known = dict(zip(stored["key"], stored.to_dict("records"), strict=True)) if len(stored) else {}
     groups: dict[tuple, list[str]] = defaultdict(list)
     for key, cell in problems.items():
         if key not in known:
@@ -195,14 +194,15 @@ def oracle(experiment: Experiment, base: str) -> Path:
                   flush=True)
         for (cell, solution), key in zip(resolve.solve([problems[k] for k in keys]), keys, strict=True):
             known[key] = {
-                "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),
+                "cell_id": names[key], "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),
                 "lambda": resolve.absolute_lambda(cell), "objective": float(solution.objective),
                 "certificate": float(solution.certificate), "iterations": int(solution.iterations),
                 "converged": bool(solution.converged), "weight_norm": float(np.linalg.norm(solution.W)),
                 "zero_fraction": float((solution.W == 0).mean()), "n_features": solution.W.shape[0],
                 "n_outputs": solution.W.shape[1], "weights": solution.W.ravel().tolist(), "bias": solution.b.tolist(),
             }
-    return atomic.write_parquet(path, pd.DataFrame([known[key] for key in problems]))
+        store.save(f"{base}~oracle", {"rows": pd.DataFrame([known[key] for key in keys])})
+    return atomic.write_parquet(path, pd.DataFrame([known[key] for key in problems]).drop(columns="cell_id"))
 
 
 class Progress:
