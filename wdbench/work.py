@@ -226,7 +226,7 @@ class Progress:
         self._say()
 
     def _write(self, finished: bool) -> None:
-        state = {"done": self.done, "cached": self.cached, "total": self.total, "finished": finished,
+        state = {"cells": grid.pack_digest(self.experiment, self.pack), "done": self.done, "cached": self.cached, "total": self.total, "finished": finished,
                  "seconds": time.time() - self.started, "updated": time.time()}
         atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
 
@@ -251,13 +251,15 @@ class Progress:
               file=sys.stderr, flush=True)
 
     def _states(self) -> dict[str, dict]:
-        """State of every pack of this plan that a job has begun; one that is being replaced right now is passed over."""
+        """State of every pack that a job has begun with the cells of this plan; one that is being replaced is passed over."""
         states = {}
         for pack in grid.members(self.experiment):
             try:
-                states[pack] = json.loads((self.folder / f"{pack}.json").read_text())
+                state = json.loads((self.folder / f"{pack}.json").read_text())
             except (OSError, ValueError):
                 continue
+            if state.get("cells") == grid.pack_digest(self.experiment, pack):
+                states[pack] = state
         return states
 
 
