@@ -25,7 +25,9 @@ def table(experiment: Experiment, name: str) -> pd.DataFrame:
     """A published table. Raises UserError where it is missing or damaged."""
     path = work.paths(experiment)[name]
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run snakemake --cores 2 first") from None
     except (OSError, ValueError) as error:

@@ -226,7 +226,8 @@ class Progress:
         self._say()
 
     def _write(self, finished: bool) -> None:
-        state = {"cells": grid.pack_digest(self.experiment, self.pack), "done": self.done, "cached": self.cached, "total": self.total, "finished": finished,
+        state = {"cells": grid.pack_digest(self.experiment, self.pack), "done": self.done, "cached": self.cached,
+                 "total": self.total, "finished": finished,
                  "seconds": time.time() - self.started, "updated": time.time()}
         atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
 
