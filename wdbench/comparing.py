@@ -109,10 +109,12 @@ def accept(experiment: Experiment, reference: str | Path = "results/reference", 
 
 def verdict_table(verdicts: pd.DataFrame) -> str:
     """Overall verdicts as a Markdown table."""
-    lines = ["| claim | sentence | verdict | effect [95 %] | n |", "|---|---|---|---|---|"]
+    lines = ["| claim | sentence | verdict | effect [95 %], identities: error | n |", "|---|---|---|---|---|"]
     overall = verdicts[verdicts["dataset"] == "all"]
     for row in overall.itertuples():
-        effect = "" if pd.isna(row.estimate) else f"{row.estimate:.3g} [{row.ci_low:.3g}, {row.ci_high:.3g}]"
+        effect = "" if pd.isna(row.estimate) else f"{row.estimate:.3g}"
+        if not pd.isna(row.ci_low):
+            effect += f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
         number = "" if pd.isna(row.n) else f"{int(row.n)}"
         lines.append(f"| {row.claim_id} | {str(row.sentence).replace('|', '/')} | **{row.verdict}** | {effect} | {number} |")
     return "\n".join(lines)
