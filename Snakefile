@@ -14,8 +14,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        wdbench.file("report"),
-        wdbench.file("manifest"),
+        wdbench.published,
 
 
 rule report:

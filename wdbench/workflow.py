@@ -56,6 +56,13 @@ class Workflow:
         """A file by the name that `work.paths` gives it."""
         return str(paths(self.experiment)[name])
 
+    @property
+    def published(self) -> list[str]:
+        """Every file that a run is for: asked for one by one, so that a deleted table is made again though the report is there."""
+        tables = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
+                  "verdicts", "dictionary", "manifest", "report")
+        return [self.file(name) for name in tables]
+
     def pack_files(self) -> list[str]:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
 
