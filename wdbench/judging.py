@@ -2,7 +2,6 @@
 
 import datetime
 import json
-from pathlib import Path
 
 import pandas as pd
 
@@ -34,18 +33,13 @@ def table(experiment: Experiment, name: str) -> pd.DataFrame:
         raise UserError(f"{path}: damaged ({error}); delete it and run snakemake --cores 2 again") from None
 
 
-def ledger_path(experiment: Experiment) -> Path:
-    """The ledger beside the claims file: claims.yaml -> claims.lock.json."""
-    return Path(experiment.claims).with_suffix(".lock.json")
-
-
 def judge(experiment: Experiment) -> None:
     """Write verdicts, effects and selected."""
     found = registered_claims(experiment)
     where = work.paths(experiment)
     plan = table(experiment, "plan")
     _, absent = gather.available_packs(experiment)
-    judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(ledger_path(experiment)),
+    judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(experiment.ledger),
                              table(experiment, "identities"), absent, str(experiment.claims))
     for name in ("selected", "effects", "verdicts"):
         atomic.write_csv(where[name], getattr(judgement, name))
@@ -94,7 +88,7 @@ def show(experiment: Experiment, what: str, name: str | None, where: str) -> Non
 def register(experiment: Experiment, update: bool) -> None:
     """Enter new claims in the ledger, with the number of their rows that exist already."""
     found = registered_claims(experiment)
-    path = ledger_path(experiment)
+    path = experiment.ledger
     seen: dict[str, int] = {}
     if work.paths(experiment)["runs"].exists():
         runs = table(experiment, "runs")

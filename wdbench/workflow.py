@@ -8,7 +8,6 @@ import hashlib
 import shlex
 import sys
 from functools import cached_property
-from pathlib import Path
 
 from wdbench import datasets, gather, grid, plugins, provenance
 from wdbench.config import experiment as experiments
@@ -95,7 +94,7 @@ class Workflow:
     @cached_property
     def registration(self) -> str:
         """Digest of the committed ledger of claims, if there is one."""
-        ledger = Path(self.experiment.claims).with_suffix(".lock.json")
+        ledger = self.experiment.ledger
         return _digest(ledger.read_text()) if ledger.exists() else "none"
 
     @property

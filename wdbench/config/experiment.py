@@ -136,6 +136,11 @@ class Experiment(Frozen):
         """Tables and figures of this profile; the store below `results` is shared by all profiles."""
         return self.results if self.profile == "core" else self.results / self.profile
 
+    @property
+    def ledger(self) -> Path:
+        """The ledger beside the claims file: claims.yaml -> claims.lock.json."""
+        return self.claims.with_suffix(".lock.json")
+
 
 def load(path: str | Path = "config.yaml", profile: str | None = None, results: str | None = None) -> Experiment:
     """Read config.yaml, apply a profile. Raises UserError for anything that does not fit."""

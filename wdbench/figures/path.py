@@ -121,17 +121,7 @@ def _arm(axis, points: DataFrame, chosen: DataFrame, look, faint: bool) -> np.nd
             alpha=0.08 if faint else 0.18,
             linewidth=0,
         )
-        lost = along[along["n_lost"] > 0]
-        axis.plot(
-            lost["x"],
-            np.full(len(lost), 0.95),
-            linestyle="",
-            marker="x",
-            color=style.VERMILION,
-            markersize=4,
-            clip_on=False,
-            transform=axis.get_xaxis_transform(),
-        )
+        style.mark_lost(axis, along)
     places, counts = np.unique(rows.finite(chosen["x"]), return_counts=True)
     counts, places = counts[places > 0], places[places > 0]
     if places.size:

@@ -31,17 +31,7 @@ def _panel(axes: Axes, mine: DataFrame) -> None:
         linewidth=0,
         zorder=3,
     )
-    lost = mean[mean["n_lost"] > 0]
-    axes.plot(
-        lost["x"],
-        np.full(len(lost), 0.95),
-        linestyle="",
-        marker="x",
-        color=style.VERMILION,
-        markersize=4,
-        clip_on=False,
-        transform=axes.get_xaxis_transform(),
-    )
+    style.mark_lost(axes, mean)
 
 
 def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: bool, note: Note) -> Figure:

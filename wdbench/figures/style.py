@@ -110,3 +110,18 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def mark_lost(axes, line) -> None:
+    """A cross near the top edge at every x of `line` (columns x, n_lost) where some replicates have no value."""
+    lost = line[line["n_lost"] > 0]
+    axes.plot(
+        lost["x"],
+        [0.95] * len(lost),
+        linestyle="",
+        marker="x",
+        color=VERMILION,
+        markersize=4,
+        clip_on=False,
+        transform=axes.get_xaxis_transform(),
+    )
