@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# lambda of the bias in units of the weights', by decay mask
+BIAS_SHARE = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
+# couplings whose L1 part is a subgradient, an operation that the others do without
+SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+
 
 @dataclass(frozen=True)
 class Program:

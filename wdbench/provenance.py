@@ -12,8 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-_MEASURE = ("rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
-_TRAIN = ("engine", "stack", "cells", "divergence", "affine", "stacked", "updates", "precision", "probes", "schedules")
+_MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
+_TRAIN = ("engine", "stack", "divergence", "affine", "stacked", "updates", "precision", "probes", "schedules")
 _DATA = ("datasets",)
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 
 from wdbench import datasets, oracle, penalties, rows
-from wdbench.cells import Data, Program, Run
+from wdbench.cells import BIAS_SHARE, SUBGRADIENT, Data, Program, Run
 from wdbench.errors import UserError
 from wdbench.grid import Cell
 
-BIAS_FACTOR = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
 WIDE = 2000
-SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+
+
+# one path of lambdas after another asks for the same block; a generated one costs more than its solutions
+_block = lru_cache(maxsize=2)(datasets.block)
 
 
 @lru_cache(maxsize=64)
@@ -70,7 +72,7 @@ def _tolerance(block) -> float:
 def solve(cells: list[Cell]) -> Iterator[tuple[Cell, "oracle.Solution"]]:
     """Exact minimisers of cells that share data set, replicate, model, penalty and mask."""
     first = cells[0]
-    block = datasets.block(first.dataset, first.replicate)
+    block = _block(first.dataset, first.replicate)
     lambdas = [absolute_lambda(cell) for cell in cells]
     yield from zip(cells, oracle.solve(block, first.model, first.penalty, first.l1_ratio, lambdas, first.decay_mask,
                                        _tolerance(block)), strict=True)
@@ -97,7 +99,7 @@ def _finish(cells, weight, bias, block, solutions, identities) -> list[dict]:
     finished = []
     for i, cell in enumerate(cells):
         row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
-        factor = BIAS_FACTOR[cell.decay_mask]
+        factor = BIAS_SHARE[cell.decay_mask]
         penalty = penalties.value(weight[i], row["lambda1"], row["lambda2"])
         if factor:
             penalty += penalties.value(bias[i], factor * row["lambda1"], factor * row["lambda2"])
@@ -121,7 +123,7 @@ def exact_rows(cells: dict[Cell, str], sha: str, supports: frozenset[str]) -> It
         blocks[cell.dataset, cell.replicate][cell.penalty, cell.l1_ratio, cell.decay_mask].append(cell)
     for (spec, replicate), problems in blocks.items():
         started = time.perf_counter()
-        block = datasets.block(spec, replicate)
+        block = _block(spec, replicate)
         solved = [pair for path in problems.values() for pair in solve(path)]
         members = [cell for cell, _ in solved]
         weight = np.stack([s.W for _, s in solved])
@@ -195,7 +197,7 @@ def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
                              cell.batch_size, cell.coupling in SUBGRADIENT)
-    return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_FACTOR[cell.decay_mask],
+    return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_SHARE[cell.decay_mask],
                       cell.init_scale, cell.replicate)
 
 

@@ -26,11 +26,11 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
+from wdbench.cells import SUBGRADIENT
 from wdbench.precision import Precision, nearest, stochastic
 
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
-COUPLINGS = ("coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient")
-SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+COUPLINGS = ("coupled", "decoupled", "independent", *SUBGRADIENT)
 
 
 @dataclass(frozen=True)

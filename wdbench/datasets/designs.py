@@ -27,10 +27,10 @@ def ar1(p: int, rho: float) -> Design:
     lag = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
 
     def draw(rng, n):
-        X = rng.standard_normal((n, p))
+        columns = np.ascontiguousarray(rng.standard_normal((n, p)).T)
         for j in range(1, p):
-            X[:, j] = rho * X[:, j - 1] + np.sqrt(1 - rho**2) * X[:, j]
-        return X
+            columns[j] = rho * columns[j - 1] + np.sqrt(1 - rho**2) * columns[j]
+        return np.ascontiguousarray(columns.T)
 
     return Design(np.power(float(rho), lag), np.full(p, -1), draw)
 

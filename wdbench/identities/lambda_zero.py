@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from wdbench import models, penalties, precision, updates
+from wdbench.cells import SUBGRADIENT
 from wdbench.identities.problems import FP64, SGD, descend, minimise, quadratic, regression, tensor
 from wdbench.identities.registry import Result, check, generator, relative
 
@@ -53,7 +54,7 @@ def _():
             SGD,
             updates.decay(coupling, 0.0, 0.0, 0.01),
             FP64,
-            subgradient=coupling in updates.SUBGRADIENT,
+            subgradient=coupling in SUBGRADIENT,
         )
         yield Result(8, int((found != w).sum()), coupling)
 
@@ -116,7 +117,7 @@ def _():
                     # as the engine passes them, one number a cell
                     forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
                 for decay in forms:
-                    found = _run(arithmetic, optimiser, decay, coupling in updates.SUBGRADIENT)
+                    found = _run(arithmetic, optimiser, decay, coupling in SUBGRADIENT)
                     runs += 1
                     if found.numpy().tobytes() != reference.numpy().tobytes():
                         differing.append(f"{optimiser.name} {coupling}")

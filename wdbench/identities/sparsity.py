@@ -3,6 +3,7 @@
 import numpy as np
 
 from wdbench import penalties, updates
+from wdbench.cells import SUBGRADIENT
 from wdbench.identities.problems import data_loss, descend, minimise, regression, tensor, trajectory
 from wdbench.identities.registry import Result, check, counter, generator, relative
 
@@ -122,7 +123,7 @@ def _trained(name: str, coupling: str, lr: float, steps: int) -> tuple[np.ndarra
         lr,
         updates.Optimiser(name),
         updates.decay(coupling, lam, 0.0, lr),
-        subgradient=coupling in updates.SUBGRADIENT,
+        subgradient=coupling in SUBGRADIENT,
     )
     return w.numpy(), solution.W[:, 0]
 
@@ -151,7 +152,7 @@ def _():
 @check("I14", "sub-gradient steps give no exact zero", tolerance=0, unit="share of weights exactly 0")
 def _():
     for name, lr in RUNS:
-        for coupling in updates.SUBGRADIENT:
+        for coupling in SUBGRADIENT:
             found, exact = _trained(name, coupling, lr, 1000)
             yield Result(
                 len(exact),

@@ -27,6 +27,10 @@ class Squared:
         """Entry (a, b) of the Hessian of every row's loss: [n] or a scalar."""
         return 1.0
 
+    def mean_curvature(self, state):
+        """Hessian of the mean loss over the k outputs' biases [k, k]."""
+        return np.ones((1, 1))
+
     def diagonal(self, state, shape):
         """Diagonal of the Hessian of every row's loss [k, n]."""
         return np.ones(shape)
@@ -53,6 +57,9 @@ class Logistic:
 
     def block(self, state, a, b):
         return state[0]
+
+    def mean_curvature(self, state):
+        return state.mean(1, keepdims=True)
 
     def diagonal(self, state, shape):
         return state
@@ -84,6 +91,12 @@ class Softmax:
 
     def block(self, state, a, b):
         return state[a] * (1.0 - state[a]) if a == b else -state[a] * state[b]
+
+    def mean_curvature(self, state):
+        matrix = state @ state.T / -state.shape[1]
+        # p(1 - p) itself: p - p^2 would cancel where p is near 1
+        np.fill_diagonal(matrix, (state * (1.0 - state)).mean(1))
+        return matrix
 
     def diagonal(self, state, shape):
         return state * (1.0 - state)

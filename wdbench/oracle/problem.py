@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from wdbench.cells import BIAS_SHARE
 from wdbench.oracle.losses import LOSSES
-
-BIAS_SHARE = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
 
 
 @dataclass(frozen=True)

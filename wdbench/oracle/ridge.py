@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wdbench.oracle.problem import BIAS_SHARE, Problem, duality_gap, objective, violation
+from wdbench.cells import BIAS_SHARE
+from wdbench.oracle.problem import Problem, duality_gap, objective, violation
 
 
 @dataclass(frozen=True)
