@@ -165,8 +165,9 @@ rule draw:
     params:
         run=wdbench.command,
         code=wdbench.code("figures"),
+    threads: workflow.cores
     shell:
-        "{params.run} draw"
+        "{params.run} draw --processes {threads}"
 
 
 rule render:

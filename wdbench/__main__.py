@@ -195,15 +195,16 @@ def judge(experiment):
 
 
 @main.command()
+@click.option("--processes", default=1, type=click.IntRange(1), show_default=True, help="Figures drawn at a time.")
 @with_experiment
-def draw(experiment):
+def draw(experiment, processes):
     """Draw every figure from the tables, without training.
 
     Example: python -m wdbench draw
     """
     from wdbench import judging
 
-    judging.draw(experiment)
+    judging.draw(experiment, processes)
 
 
 @main.command()

@@ -52,12 +52,13 @@ def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
         columns={"lambda_given": "_lambda", "lr_given": "_lr"})
 
 
-def draw(experiment: Experiment) -> None:
-    """Draw every figure from the tables."""
+def draw(experiment: Experiment, processes: int = 1) -> None:
+    """Draw every figure from the tables, in so many processes."""
     from wdbench.figures.draw import draw_all
 
     names = ("runs", "trajectories", "oracle", "summary", "verdicts", "effects", "selected", "identities")
-    draw_all({name: table(experiment, name) for name in names}, registered_claims(experiment), work.paths(experiment)["figures"])
+    draw_all({name: table(experiment, name) for name in names}, registered_claims(experiment),
+             work.paths(experiment)["figures"], processes)
 
 
 def report(experiment: Experiment) -> None:

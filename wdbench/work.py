@@ -212,6 +212,9 @@ class Progress:
         self.experiment, self.pack, self.total, self.cached = experiment, pack, total, done
         self.folder = paths(experiment)["progress"]
         self.done, self.started, self.said = done, time.time(), 0.0
+        # counted once a job: the plan does not change under it, and counting takes as long as training a chunk
+        self.digests = {pack: grid.pack_digest(experiment, pack) for pack in grid.members(experiment)}
+        self.sizes = _sizes(experiment)
         self._write(False)
 
     def advance(self, cells: int) -> None:
@@ -226,20 +229,19 @@ class Progress:
         self._say()
 
     def _write(self, finished: bool) -> None:
-        state = {"cells": grid.pack_digest(self.experiment, self.pack), "done": self.done, "cached": self.cached,
+        state = {"cells": self.digests[self.pack], "done": self.done, "cached": self.cached,
                  "total": self.total, "finished": finished,
                  "seconds": time.time() - self.started, "updated": time.time()}
         atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
 
     def _say(self) -> None:
         states = self._states()
-        cells, cost, fresh_cost, left_cost = {}, {}, 0.0, 0.0
-        for pack, members in grid.members(self.experiment).items():
-            cells[pack], cost[pack] = _size(self.experiment, members)
+        fresh_cost, left_cost = 0.0, 0.0
+        for pack, (cells, cost) in self.sizes.items():
             state = states.get(pack, {"done": 0, "cached": 0})
-            share = cost[pack] / max(cells[pack], 1)
+            share = cost / max(cells, 1)
             fresh_cost += share * (state["done"] - state["cached"])
-            left_cost += share * max(cells[pack] - state["done"], 0)
+            left_cost += share * max(cells - state["done"], 0)
         spent = sum(state["seconds"] for state in states.values())
         running = sum(1 for s in states.values() if not s["finished"] and time.time() - s["updated"] < 120) or 1
         fresh = sum(s["done"] - s["cached"] for s in states.values())
@@ -247,25 +249,36 @@ class Progress:
         left = left_cost * spent / fresh_cost / running if fresh_cost else float("nan")
         eta = "" if not np.isfinite(left) else f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
         finished = sum(s["finished"] for s in states.values())
-        print(f"[wdbench] packs {finished}/{len(cells)}, cells {sum(s['done'] for s in states.values()):,}/{sum(cells.values()):,}, "
+        print(f"[wdbench] packs {finished}/{len(self.sizes)}, "
+              f"cells {sum(s['done'] for s in states.values()):,}/{sum(n for n, _ in self.sizes.values()):,}, "
               f"{fresh / spent * running if spent else 0:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})",
               file=sys.stderr, flush=True)
 
     def _states(self) -> dict[str, dict]:
         """State of every pack that a job has begun with the cells of this plan; one that is being replaced is passed over."""
         states = {}
-        for pack in grid.members(self.experiment):
+        for pack, digest in self.digests.items():
             try:
                 state = json.loads((self.folder / f"{pack}.json").read_text())
             except (OSError, ValueError):
                 continue
-            if state.get("cells") == grid.pack_digest(self.experiment, pack):
+            if state.get("cells") == digest:
                 states[pack] = state
         return states
 
 
-def _size(experiment: Experiment, members) -> tuple[int, float]:
-    """(cells, predicted seconds) of a pack; cells that two studies share are counted twice, as near enough."""
-    counts = [(sum(1 for _ in grid.cells(experiment.studies[s], d, o)), grid.predicted_seconds(experiment.studies[s], d, o))
-              for s, d, o in members]
-    return sum(n for n, _ in counts), sum(n * seconds for n, seconds in counts)
+def _sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:
+    """pack -> (cells, predicted seconds); cells that two studies share are counted twice, as near enough."""
+    counts: dict[tuple[str, str], int] = {}
+    sizes = {}
+    for pack, members in grid.members(experiment).items():
+        cells, seconds = 0, 0.0
+        for name, dataset, optimiser in members:
+            study = experiment.studies[name]
+            # how many cells a study has does not depend on the data set
+            if (name, optimiser) not in counts:
+                counts[name, optimiser] = sum(1 for _ in grid.cells(study, dataset, optimiser))
+            cells += counts[name, optimiser]
+            seconds += counts[name, optimiser] * grid.predicted_seconds(study, dataset, optimiser)
+        sizes[pack] = cells, seconds
+    return sizes

@@ -1,6 +1,8 @@
 """Every figure of a run: one a claim and two of the whole, written as SVG and PNG."""
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -23,15 +25,12 @@ class Drawn:
     reason: str = ""
 
 
-def overviews(tables: registry.Tables) -> dict[str, Figure]:
-    """The figures of the whole run by name, those whose tables are there."""
-    made = {}
-    if "verdicts" in tables:
-        made["overview_board"] = overview.board(tables)
-    if "runs" in tables:
-        made["overview_grid"] = overview.grid(tables)
-        made["overview_precision"] = overview.precision(tables)
-    return made
+# the figures of the whole run: name -> the table that each needs, and its function
+OVERVIEWS = {
+    "overview_board": ("verdicts", overview.board),
+    "overview_grid": ("runs", overview.grid),
+    "overview_precision": ("runs", overview.precision),
+}
 
 
 def reason_not_drawn(claim: Claim, tables: registry.Tables) -> str:
@@ -44,7 +43,9 @@ def reason_not_drawn(claim: Claim, tables: registry.Tables) -> str:
     return ""
 
 
-def draw_all(tables: registry.Tables, claims: tuple[Claim, ...], folder: str | Path) -> list[Drawn]:
+def draw_all(
+    tables: registry.Tables, claims: tuple[Claim, ...], folder: str | Path, processes: int = 1,
+) -> list[Drawn]:
     """Write <claim id>.svg and .png for every claim, and the overviews, into `folder`; also index.csv, which
     names those without a figure.
 
@@ -52,21 +53,42 @@ def draw_all(tables: registry.Tables, claims: tuple[Claim, ...], folder: str | P
     unknown kind of figure, an unknown option, or a missing column.
     """
     folder = Path(folder)
-    drawn = []
-    for claim in claims:
-        reason = reason_not_drawn(claim, tables)
-        drawn.append(
-            Drawn(claim.id, reason=reason)
-            if reason
-            else _write(folder, claim.id, registry.draw(claim, tables))
-        )
-    drawn += [_write(folder, name, figure) for name, figure in overviews(tables).items()]
+    # the overviews take longest and go first
+    jobs = [*OVERVIEWS, *claims]
+    if processes == 1:
+        found = [_draw(job, tables, folder) for job in jobs]
+    else:
+        # forked workers see the tables without a copy
+        with ProcessPoolExecutor(processes, get_context("fork"), _share, (tables, folder)) as pool:
+            found = list(pool.map(_draw_shared, jobs))
+    count = len(OVERVIEWS)
+    drawn = found[count:] + [one for one in found[:count] if one is not None]
     index = pd.DataFrame(
         [(one.name, f"{one.name}.svg" if one.svg else "", one.reason) for one in drawn],
         columns=["figure", "file", "reason"],
     )
     atomic.write_csv(folder / "index.csv", index)
     return drawn
+
+
+def _draw(job: Claim | str, tables: registry.Tables, folder: Path) -> Drawn | None:
+    """A claim's figure, or an overview's by its name; None for an overview whose table is not there."""
+    if isinstance(job, str):
+        needed, function = OVERVIEWS[job]
+        return _write(folder, job, function(tables)) if needed in tables else None
+    reason = reason_not_drawn(job, tables)
+    return Drawn(job.id, reason=reason) if reason else _write(folder, job.id, registry.draw(job, tables))
+
+
+_shared: dict = {}
+
+
+def _share(tables: registry.Tables, folder: Path) -> None:
+    _shared.update(tables=tables, folder=folder)
+
+
+def _draw_shared(job: Claim | str) -> Drawn | None:
+    return _draw(job, **_shared)
 
 
 def _write(folder: Path, name: str, figure: Figure) -> Drawn:

@@ -9,7 +9,8 @@ from wdbench.config.claims import Claim
 from wdbench.figures import labels, panels, style, words
 from wdbench.figures.registry import Tables, register, table
 
-BF16_THRESHOLD = 2.0**-9  # below it, rounding to nearest gives every bf16 weight back unchanged (claim I15)
+# below it, rounding to nearest gives every weight back unchanged (claim I15)
+THRESHOLDS = (("2⁻⁹ (bf16)", 2.0**-9), ("2⁻²⁵ (fp32)", 2.0**-25))
 SHOWN = (-0.25, 1.5)
 ORDER = (
     ("fp64", "none"),
@@ -83,8 +84,11 @@ def draw(runs: DataFrame, metric: str) -> Figure:
                 linewidth=0,
             )
         panels.log_x(axis)
-        axis.axvline(BF16_THRESHOLD, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
-        axis.text(BF16_THRESHOLD, high, "2⁻⁹ ", fontsize=8, va="top", ha="right")
+        left, right = axis.get_xlim()
+        for name, threshold in THRESHOLDS:
+            if left < threshold < right:
+                axis.axvline(threshold, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
+                axis.text(threshold, high, f" {name}", fontsize=8, va="top", ha="left")
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
         n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
         panels.title(axis, f"{coupling.replace('_', ' ')} (n = {n} cells)")
@@ -97,8 +101,8 @@ def draw(runs: DataFrame, metric: str) -> Figure:
 
 @register("fidelity")
 def fidelity(claim: Claim, tables: Tables, metric: str = "fidelity") -> Figure:
-    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; bf16's threshold 2⁻⁹
-    marked.
+    """Fidelity against ηλ, one panel a coupling, one line a precision and rounding; the
+    thresholds of bf16 and fp32 marked.
 
     Lines are medians over cells in a quarter of a decade of ηλ, bands their quartiles. Needs runs (lr,
     lambda, coupling, precision, rounding, `metric`, study, the columns of the claim's `where`).

@@ -205,6 +205,10 @@ def grid(tables: Tables) -> Figure:
 
 @style.styled
 def precision(tables: Tables) -> Figure:
-    """Fidelity of decay over all cells with an L2 penalty. Needs what the kind `fidelity` needs, and penalty."""
+    """Fidelity of decay over all cells with an L2 penalty and ηλ < 2, beyond which decay alone diverges.
+
+    Needs what the kind `fidelity` needs, and penalty.
+    """
     runs = table(tables, "runs", ("penalty", "lr", "lambda", "coupling", "precision", "rounding", "fidelity"))
-    return fidelity.draw(runs[runs["penalty"] == "l2"], "fidelity")
+    kept = (runs["penalty"] == "l2") & (runs["lr"].astype(float) * runs["lambda"].astype(float) < 2)
+    return fidelity.draw(runs[kept], "fidelity")
