@@ -24,9 +24,9 @@ def cells(arms: int, replicates: int) -> tuple[list[Run], dict[int, Data]]:
     rng = np.random.default_rng(0)
     data = {r: Data("bench", "multiclass", OUTPUTS, rng.standard_normal((ROWS, FEATURES)),
                            rng.integers(0, OUTPUTS, ROWS).astype(float), rng.standard_normal((50, FEATURES)),
-                           rng.integers(0, OUTPUTS, 50).astype(float)) for r in range(replicates)}
-    program = Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64, False)
-    runs = [Run(program, "decoupled", 0.0, 0.01 * i / arms, 0.01, 0.0, 0.0, r) for i in range(arms) for r in range(replicates)]
+                           rng.integers(0, OUTPUTS, 50).astype(float), rng.standard_normal((50, FEATURES))) for r in range(replicates)}
+    program = Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64)
+    runs = [Run(program, "decoupled", 0.0, 0.01 * i / arms, 0.01, "weights", 0.0, r) for i in range(arms) for r in range(replicates)]
     return runs, data
 
 
@@ -35,7 +35,7 @@ def loop(runs, data) -> list[np.ndarray]:
     weights = []
     for run in runs:
         d = data[run.replicate]
-        model = models.FAMILIES["softmax"].build(FEATURES, OUTPUTS)
+        model = models.FAMILIES["softmax"].build({}, FEATURES, OUTPUTS)
         torch.nn.init.zeros_(model.out.weight), torch.nn.init.zeros_(model.out.bias)
         groups = [{"params": [model.out.weight], "weight_decay": run.lambda2}, {"params": [model.out.bias], "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=run.lr)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wdbench import grid
+from wdbench import datasets, grid
 from wdbench.config import experiment
 from wdbench.errors import UserError
 
@@ -106,7 +106,7 @@ def test_the_default_grid_is_the_full_factorial_that_the_project_is_named_for():
     assert set(default.precisions) == {"fp32", "bf16_compute", "bf16_weights"}
     assert set(default.couplings) == {"coupled", "decoupled"} and set(default.optimisers) == {"sgd", "momentum", "adam"}
     assert all(len(axis.numbers()) >= 9 for axis in default.lambdas.values()) and default.replicates >= 10
-    cells = [c for d in default.datasets for o in default.optimisers for c in grid.cells(default, d, o)]
+    cells = [c for d in default.datasets for o in default.optimisers for c in grid.cells(default, d, grid.GLM[datasets.task(d)], o)]
     # 3 penalties x 9 lambda x 2 couplings + no penalty, x 3 precisions x 3 optimisers x 10 replicates, a data set
     assert len(cells) == len(set(cells)) == len(default.datasets) * (3 * 9 * 2 + 1) * 3 * 3 * 10 >= 3000
 

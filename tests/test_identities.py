@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wdbench import affine, datasets, identities, models, oracle, penalties, precision, updates
-from wdbench.cells import SUBGRADIENT
+from wdbench.cells import FORMS
 from wdbench.datasets.truth import Truth
 from wdbench.identities import registry
 
@@ -191,7 +191,7 @@ def hard_threshold(patch):
 @mutant("I14")
 def subgradient_with_prox(patch):
     def change(coupling, lambda1, lambda2, lr_max, right):
-        return replace(right, q1=lambda1) if coupling in SUBGRADIENT else right
+        return replace(right, q1=lambda1) if FORMS.get(coupling) == "subgradient" else right
 
     patch(updates, "decay", _decay_with(change))
 

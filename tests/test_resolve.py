@@ -20,7 +20,8 @@ def study(**changes):
 
 
 def cells(dataset, optimiser, **changes):
-    return {cell: f"id{i}" for i, cell in enumerate(grid.cells(study(optimisers=[optimiser], **changes), dataset, optimiser))}
+    return {cell: f"id{i}" for i, cell in enumerate(
+        grid.cells(study(optimisers=[optimiser], **changes), dataset, grid.GLM[datasets.task(dataset)], optimiser))}
 
 
 def solution_of(cell):
@@ -85,6 +86,6 @@ def test_both_ends_of_the_default_grid_are_too_little_and_too_much():
 def test_a_relative_rate_needs_an_optimiser_whose_step_scales():
     from wdbench.errors import UserError
 
-    cell = next(iter(grid.cells(study(optimisers=["adam"], lr={"adam": {"values": [0.5]}}), "diabetes", "adam")))
+    cell = next(iter(grid.cells(study(optimisers=["adam"], lr={"adam": {"values": [0.5]}}), "diabetes", "linear", "adam")))
     with pytest.raises(UserError, match="absolute"):
         resolve.absolute_lr(cell)

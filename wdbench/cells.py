@@ -1,18 +1,37 @@
 """A cell resolved to numbers, as the engine takes it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-# lambda of the bias in units of the weights', by decay mask
-BIAS_SHARE = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
-# couplings whose L1 part is a subgradient, an operation that the others do without
-SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+# lambda of a group of parameters in units of the cell's, by decay mask; a group that is not named has none
+WEIGHTS = {"hidden": 1.0, "head": 1.0, "embedding": 1.0}
+DECAY_SHARE = {
+    "weights": WEIGHTS,
+    "all": WEIGHTS | {"norm": 1.0, "bias": 1.0},
+    "bias_hundredth": WEIGHTS | {"norm": 0.01, "bias": 0.01},
+    "hidden": {"hidden": 1.0},
+    "head": {"head": 1.0},
+}
+BIAS_SHARE = {mask: DECAY_SHARE[mask].get("bias", 0.0) for mask in ("weights", "all", "bias_hundredth")}
+# what a coupling adds to the operations of a step; the others differ from each other in numbers alone
+FORMS = {
+    "coupled_subgradient": "subgradient",
+    "decoupled_subgradient": "subgradient",
+    "cautious": "cautious",
+    "moment_split_m": "moment_split",
+    "moment_split_v": "moment_split",
+}
 
 
 @dataclass(frozen=True)
 class Program:
-    """What the cells of one stack share; `subgradient` because it adds an operation to every step."""
+    """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
+
+    prox: the cells have an L1 part that the proximal step takes. ema: decay of the average of the weights, 0 for none. probes:
+    the costly ones, measured at the end, joined by +.
+    """
 
     model: str
     optimiser: str
@@ -21,26 +40,31 @@ class Program:
     schedule: str
     steps: int
     batch_size: int
-    subgradient: bool
+    form: str = "plain"
+    prox: bool = True
+    ema: float = 0.0
+    probes: str = ""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell resolved to numbers: learning rate and penalties absolute."""
+    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none."""
 
     program: Program
     coupling: str
     lambda1: float
     lambda2: float
     lr: float
-    bias_factor: float
+    decay_mask: str
     init_scale: float
     replicate: int
+    decay_phase: str = "all"
+    clip: float = math.inf
 
 
 @dataclass(frozen=True)
 class Data:
-    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise."""
+    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split."""
 
     base: str
     task: str
@@ -49,3 +73,4 @@ class Data:
     y: np.ndarray
     x_val: np.ndarray
     y_val: np.ndarray
+    x_test: np.ndarray

@@ -9,13 +9,25 @@ import pandas as pd
 from wdbench.claims import dictionary as claim_tables
 
 TIMED = ("train_seconds",)
+ITERATES = {
+    "ema": "the running average of the weights at the end",
+    "mid": "the weights at the last step before the learning rate drops",
+    "mid_ema": "the running average of the weights at the last step before the learning rate drops",
+}
+_OF_ITERATES = ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error")
 CLAIM_TABLES = {file.removesuffix(".csv"): columns for file, columns in claim_tables.TABLES.items()}
 
 
 @cache
 def entries() -> dict[str, dict[str, str]]:
     """column -> {unit, meaning, na}; `table.column` where a name means something else in one table."""
-    return tomllib.loads(resources.files(__package__).joinpath("dictionary.toml").read_text("utf-8"))
+    found = {}
+    for column, known in tomllib.loads(resources.files(__package__).joinpath("dictionary.toml").read_text("utf-8")).items():
+        found[column] = known
+        if column in _OF_ITERATES:
+            for name, what in ITERATES.items():
+                found[f"{name}_{column}"] = known | {"meaning": f"{known['meaning']}; of {what}", "na": "diverged, or not kept"}
+    return found
 
 
 def entry(table: str, column: str) -> dict[str, str]:

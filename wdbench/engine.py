@@ -10,40 +10,21 @@ randomness comes from `seeds`, keyed by replicate and step; nothing is ever redu
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from wdbench import affine, models, probes, seeds, stacked, updates
+from wdbench import models, probes, schedules, seeds, updates
 from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
-from wdbench.schedules import SCHEDULES
-from wdbench.stack import Stack, build, coefficients, noise, padded
+from wdbench.measure import Outcome, held_rows, outcomes, trace
+from wdbench.stack import Phases, Stack, build, clip, coefficients, noise, padded
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
 CACHE_SLICE = 65_536
 CHECKPOINTS = 12
-TRAJECTORY_ROWS = 512
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What training leaves of one cell.
-
-    weight [d, k] and bias [k] (fp64 copies of the stored values; Kahan's remainder is not part of a stored weight), the probes'
-    columns, the divergence record and the trajectory rows.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-    diverged_step: int | None
-    last_finite_loss: float
-    max_abs_weight: float
-    probe: dict[str, float]
-    trajectory: list[tuple[int, float, float, float]]
 
 
 def checkpoint_steps(steps: int) -> list[int]:
@@ -90,26 +71,29 @@ def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
 
 
 def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, Outcome]]:
-    family = models.FAMILIES[program.model]
+    family, options = models.parse(program.model)
     precision = precisions.make(program.precision, program.rounding)
     optimiser = updates.Optimiser(program.optimiser)
     stack = Stack(runs, chunk, program.precision, precision.master)
     first = data[stack.replicates[0]]
-    features, outputs = first.x.shape[1], first.outputs
-    order = [batches(d.base, r, len(d.y), program.steps, batch) for r, d in ((r, data[r]) for r in stack.replicates)]
+    order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
     to = lambda array, dtype: torch.as_tensor(array).to(device=device, dtype=dtype)  # noqa: E731
     x_all = [to(data[r].x, precision.compute) for r in stack.replicates]
     y_all = [to(data[r].y, precision.master) for r in stack.replicates]
-    network = build(family, features, outputs, stack, data, precision, device)
-    held = _held(stack, data, precision, device)
+    network = build(family, options, first.x.shape[1], first.outputs, stack, data, precision, device)
+    held = [held_rows(data[r], precision.master, device) for r in stack.replicates]
     lr = stack.numbers(lambda run: run.lr).to(device)
-    numbers = coefficients(stack, family, network, device)
+    limits = stack.numbers(lambda run: run.clip).to(device)
+    clipped = bool(torch.isfinite(limits).any())
+    numbers = coefficients(stack, network, device)
     states = {name: updates.initial_state(w, optimiser, precision) for name, w in network.params.items()}
-    schedule = SCHEDULES[program.schedule]
+    schedule, turn = schedules.shape(program.schedule), schedules.turn(program.schedule, program.steps)
+    phases = Phases(stack, program.steps)
+    average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
     sums = probes.Sums.zeros(*stack.shape)
     watch = Watch(stack.shape, network.cell_axis)
-    trajectory = []
+    trajectory, iterates = [], {}
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
@@ -118,78 +102,48 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
         watch.see(t, loss, network.params)
         s = schedule(t, program.steps)
         bits = noise(network, stack, data, t) if precision.rounding == "stochastic" else dict.fromkeys(network.params)
+        acting = phases.at(t, numbers, network)
+        if clipped:
+            grads, acting = clip(grads, acting, network, limits)
         for name, w in network.params.items():
-            decay = numbers[name]
-            rate = network.spread(lr, w)
-            arguments = (w, grads[name], states[name], t, rate, s, optimiser, decay, precision, program.subgradient, bits[name])
-            if t in probed and not family.is_bias(name):
+            if network.frozen(name):
+                continue
+            arguments = (w, grads[name], states[name], t, network.spread(lr, w), s, optimiser, acting[name], precision,
+                         program.form, program.prox, bits[name])
+            if t in probed and network.group(name) not in ("bias", "norm"):
                 probes.observe(sums, *arguments, network.cell_axis)
             _update(*arguments, network.cell_axis)
+            if average is not None:
+                average[name].lerp_(w, 1.0 - program.ema)
         if t in checked:
-            trajectory.append((t, *_measure(network, first.task, held, precision)))
+            trajectory.append((t, *trace(network, first.task, held)))
+        if t == turn < program.steps and not family.affine:
+            iterates |= _iterates("mid", network.params, average)
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
-    return _outcomes(stack, chunk, network, sums, watch, trajectory)
+    iterates |= {} if family.affine else _iterates("", network.params, average)
+    return outcomes(stack, chunk, data, network, iterates, numbers, sums, watch, trajectory)
 
 
-def _update(w, g, state, t, lr, s, optimiser, decay, precision, subgradient, bits, cell_axis) -> None:
+def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
+    """Copies of the weights, and of their average where there is one, under the names that their columns begin with."""
+    found = {name: {key: w.clone() for key, w in params.items()}}
+    if average is not None:
+        found[f"{name}_ema".lstrip("_")] = {key: w.clone() for key, w in average.items()}
+    return found
+
+
+def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, cell_axis) -> None:
     """Take the step in place, in slices along axis 1 whose temporaries stay in the second-level cache."""
-    # axis 1 of a generic stack is the cells, along which the per-cell numbers would have to be cut too
-    rows = w.shape[1] if cell_axis == 1 else max(1, CACHE_SLICE * w.shape[1] // w.numel())
+    rows = max(1, CACHE_SLICE * w.shape[1] // w.numel())
     for start in range(0, w.shape[1], rows):
         part = slice(start, start + rows)
-        cut = lambda tensor: None if tensor is None else tensor[:, part]  # noqa: B023 (used at once)
+        # the per-cell numbers are cut too where axis 1 is the cells
+        cut = lambda tensor: tensor[:, part] if isinstance(tensor, torch.Tensor) and tensor.shape[1] > 1 else tensor  # noqa: B023
         new, after = updates.step(
-            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, lr, s, optimiser,
-            decay, precision, subgradient, cut(bits),
+            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, cut(lr), s, optimiser,
+            decay.map(cut), precision, form, prox, cut(bits),
         )
         w[:, part] = new
         for old, fresh in ((state.m, after.m), (state.v, after.v), (state.remainder, after.remainder)):
             if old is not None:
                 old[:, part] = fresh
-
-
-def _held(stack, data, precision, device) -> list[list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Per replicate, (x, y) of train and val rows on which the trajectory is measured: up to TRAJECTORY_ROWS, evenly spaced."""
-    held = []
-    for replicate in stack.replicates:
-        d = data[replicate]
-        pairs = []
-        for x, y in ((d.x, d.y), (d.x_val, d.y_val)):
-            rows = np.unique(np.linspace(0, len(y) - 1, min(TRAJECTORY_ROWS, len(y))).round().astype(int))
-            pairs.append(tuple(torch.as_tensor(a[rows]).to(device, precision.master)[None] for a in (x, y)))
-        held.append(pairs)
-    return held
-
-
-def _measure(network, task, held, precision):
-    """(train loss, val loss, weight norm), each [R, C]; products in the master type, whatever the run computes in."""
-    losses = [[], []]
-    for i, pairs in enumerate(held):
-        part = {name: w[i : i + 1] for name, w in network.params.items()}
-        for split, (x, y) in enumerate(pairs):
-            losses[split].append(affine.loss(task, network.predict(part, x, precision.master), y))
-    squares = [affine.total(w.double().square(), network.cell_axis) for name, w in network.params.items()
-               if not network.is_bias(name)]
-    return torch.cat(losses[0]), torch.cat(losses[1]), torch.stack(squares).sum(0).sqrt()
-
-
-def _outcomes(stack, chunk, network, sums, watch, trajectory) -> list[tuple[int, Outcome]]:
-    columns = {name: value.tolist() for name, value in sums.columns().items()}
-    weight, bias = network.params[affine.WEIGHT].double().cpu(), network.params[affine.BIAS].double().cpu()
-    if network.cell_axis == stacked.CELL_AXIS:
-        weight, bias = weight.permute(0, 3, 2, 1), bias[:, None].transpose(2, 3)
-    track = [(t, *(v.double().tolist() for v in values)) for t, *values in trajectory]
-    found = []
-    for i, replicate in enumerate(stack.replicates):
-        for j, position in enumerate(chunk[replicate]):
-            step = int(watch.step[i, j])
-            found.append((position, Outcome(
-                weight=weight[i, :, :, j].numpy().copy(),
-                bias=bias[i, 0, :, j].numpy().copy(),
-                diverged_step=step or None,
-                last_finite_loss=float(watch.last[i, j]),
-                max_abs_weight=float(watch.largest[i, j]),
-                probe={name: value[i][j] for name, value in columns.items()},
-                trajectory=[(t, a[i][j], b[i][j], c[i][j]) for t, a, b, c in track],
-            )))
-    return found

@@ -12,7 +12,7 @@ from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
 ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "coupling", "precision", "rounding", "lr",
-       "schedule", "steps", "batch_size", "decay_mask", "init_scale")
+       "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema", "init_scale")
 SUMMARISED = ("train_loss", "val_loss", "test_loss", "test_error", "weight_norm", "zero_fraction", "ece", "fidelity",
               "updates_lost", "oracle_gap")
 
@@ -86,7 +86,7 @@ def _concatenate(folder: Path, packs: list[str], suffix: str) -> pd.DataFrame:
 
 
 def _oracles(folder: Path, experiment: Experiment, packs: list[str]) -> pd.DataFrame:
-    bases = sorted({p.split("~")[0] for p in packs if p.split("~")[2] != "exact"})
+    bases = sorted({p.split("~")[0] for p in packs if grid.has_oracle(p)})
     frames = [pd.read_parquet(folder / f"{base}.parquet").drop(columns=["key", "weights", "bias"]) for base in bases]
     if not frames:
         return pd.DataFrame({"dataset": pd.Series(dtype=str)})

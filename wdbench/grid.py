@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import product
+from typing import NamedTuple
 
 from wdbench import datasets
 from wdbench.config.experiment import Experiment, Study
@@ -39,6 +40,10 @@ class Cell:
     decay_mask: str
     init_scale: float
     replicate: int
+    decay_phase: str = "all"
+    clip: float | None = None
+    ema: float = 0.0
+    probes: str = ""
 
     @property
     def pack(self) -> str:
@@ -46,8 +51,15 @@ class Cell:
 
     def id(self, data_sha256: str, code: str) -> str:
         """16 hex digits of sha256 over the canonical JSON of cell, data and governing code."""
-        text = json.dumps([asdict(self), data_sha256, code], sort_keys=True, separators=(",", ":"))
+        # what is left at its default stays out, so that a further field leaves the ids of other cells as they are
+        given = {name: value for name, value in asdict(self).items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+        text = json.dumps([given, data_sha256, code], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Cell) if field.default is not MISSING}
+FULL = 1_000_000
+"""The batch size that stands for all rows: the engine takes no more than there are."""
 
 
 def pack_id(dataset: str, model: str, optimiser: str) -> str:
@@ -55,11 +67,17 @@ def pack_id(dataset: str, model: str, optimiser: str) -> str:
     return f"{datasets.base_name(dataset)}~{model}~{optimiser}"
 
 
-def _model(study: Study, dataset: str) -> str:
-    task = datasets.task(dataset)
-    if study.model == "glm":
-        return GLM[task]
-    return study.model
+def _models(study: Study, dataset: str) -> list[str]:
+    found = []
+    for model in study.model:
+        if model == "glm":
+            found.append(GLM[datasets.task(dataset)])
+        else:
+            # torch is loaded for networks alone: planning a convex study must not wait for it
+            from wdbench import models
+
+            found.append(models.canonical(model))
+    return found
 
 
 def _penalised(study: Study) -> Iterator[tuple[str, float, float, str]]:
@@ -82,12 +100,11 @@ def _arithmetic(study: Study) -> Iterator[tuple[str, str]]:
             yield precision, "none"
 
 
-def cells(study: Study, dataset: str, optimiser: str) -> Iterator[Cell]:
-    """Full product of the study's axes for one data set and optimiser.
+def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Cell]:
+    """Full product of the study's axes for one data set, model and optimiser.
 
-    A run without penalty has no coupling and no decay mask: it appears once, as coupled, weights.
+    A run without penalty has no coupling, no decay mask and no phase of decay: it appears once, as coupled, weights, all.
     """
-    model = _model(study, dataset)
     dataset = datasets.canonical(dataset)
     for penalty, ratio, lam, lam_unit in _penalised(study):
         plain = penalty == "none"
@@ -99,20 +116,40 @@ def cells(study: Study, dataset: str, optimiser: str) -> Iterator[Cell]:
             continue
         axis = study.lr[optimiser]
         couplings = ("coupled",) if plain else study.couplings
-        for mask, coupling, (precision, rounding), lr, init, replicate in product(
-            masks, couplings, _arithmetic(study), axis.numbers(), study.init_scales, range(study.replicates)
+        phases = ("all",) if plain else study.decay_phases
+        # a convex model starts at zero, a network at the usual size of its random weights
+        scales = study.init_scales or ((0.0,) if model in GLM.values() else (1.0,))
+        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, replicate in product(
+            masks, couplings, phases, _arithmetic(study), axis.numbers(), study.schedule, study.steps, study.batch_size, scales,
+            range(study.replicates)
         ):
             yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, coupling, precision, rounding, lr, axis.unit,
-                       study.schedule, study.steps, study.batch_size, mask, init, replicate)
+                       schedule, steps, FULL if batch == "full" else batch, mask, init, replicate, phase, study.clip, study.ema,
+                       "+".join(sorted(study.probes)))
 
 
-def members(experiment: Experiment) -> dict[str, list[tuple[str, str, str]]]:
-    """pack id -> (study, data set, optimiser) whose cells it holds; without expanding any cell."""
-    packs: dict[str, list[tuple[str, str, str]]] = {}
+class Member(NamedTuple):
+    """A part of a pack: the cells of one study for one data set, model and optimiser."""
+
+    study: str
+    dataset: str
+    model: str
+    optimiser: str
+
+
+def has_oracle(pack: str) -> bool:
+    """Whether the cells of a pack are trained towards a minimiser that is known: a convex model, not solved exactly."""
+    _, model, optimiser = pack.split("~")
+    return model in GLM.values() and optimiser != "exact"
+
+
+def members(experiment: Experiment) -> dict[str, list[Member]]:
+    """pack id -> its members; without expanding any cell."""
+    packs: dict[str, list[Member]] = {}
     for name, study in experiment.studies.items():
         for dataset, optimiser in product(study.datasets, study.optimisers):
-            pack = pack_id(dataset, _model(study, dataset), optimiser)
-            packs.setdefault(pack, []).append((name, dataset, optimiser))
+            for model in _models(study, dataset):
+                packs.setdefault(pack_id(dataset, model, optimiser), []).append(Member(name, dataset, model, optimiser))
     return packs
 
 
@@ -122,8 +159,8 @@ def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]
     if pack not in packs:
         raise UserError(f"pack {pack!r}: not in this plan; valid: {', '.join(sorted(packs))}")
     found: dict[Cell, list[str]] = {}
-    for name, dataset, optimiser in packs[pack]:
-        for cell in cells(experiment.studies[name], dataset, optimiser):
+    for name, dataset, model, optimiser in packs[pack]:
+        for cell in cells(experiment.studies[name], dataset, model, optimiser):
             names = found.setdefault(cell, [])
             if name not in names:
                 names.append(name)
@@ -133,8 +170,9 @@ def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]
 def pack_digest(experiment: Experiment, pack: str) -> str:
     """Changes exactly when the set of a pack's cells can change: digest of the axes that its members expand from."""
     axes = [
-        (name, datasets.canonical(dataset), optimiser, experiment.studies[name].model_dump(mode="json", exclude={"about", "datasets"}))
-        for name, dataset, optimiser in members(experiment)[pack]
+        (name, datasets.canonical(dataset), model, optimiser,
+         experiment.studies[name].model_dump(mode="json", exclude={"about", "datasets", "model"}))
+        for name, dataset, model, optimiser in members(experiment)[pack]
     ]
     return hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -148,9 +186,12 @@ def weights(dataset: str) -> int:
     return (columns or known) * (found.n_classes if found.task == "multiclass" else 1)
 
 
-def predicted_seconds(study: Study, dataset: str, optimiser: str) -> float:
+def predicted_seconds(study: Study, dataset: str, model: str, optimiser: str) -> float:
     """Rough cost of one cell on one core, for "time left": a stacked update costs about 1.5 µs plus 12 ns a weight, an exact
-    solution about 2 ms plus 2 µs a weight. `wdbench plan` predicts from measured rows instead.
+    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs. `wdbench plan` predicts from measured rows instead.
     """
     size = weights(dataset)
-    return 2e-3 + 2e-6 * size if optimiser == "exact" else study.steps * (1.5e-6 + 12e-9 * size)
+    if optimiser == "exact":
+        return 2e-3 + 2e-6 * size
+    steps = sum(study.steps) / len(study.steps)
+    return steps * (1.5e-6 + 12e-9 * size if model in GLM.values() else 2e-4)

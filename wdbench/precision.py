@@ -5,6 +5,7 @@ bf16_weights arms are held as fp32 tensors whose values lie on the bf16 grid; op
 what an arm changes is the weight's rounding and nothing else.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -65,3 +66,16 @@ def ulp(w: torch.Tensor) -> torch.Tensor:
     """Spacing of the bf16 grid at w: 2^(floor(log2|w|) - 7); of the smallest normal number below that."""
     exponent = torch.frexp(w.abs().clamp_min(2.0**-126))[1] - 1
     return torch.ldexp(torch.ones_like(w), exponent - 7)
+
+
+def widened(function: Callable[..., torch.Tensor], x: torch.Tensor, *others: torch.Tensor | None) -> torch.Tensor:
+    """function(x, *others) computed in fp32 where x is of a shorter type, the result in the type of x."""
+    if not x.is_floating_point() or x.itemsize >= 4:
+        return function(x, *others)
+    wide = lambda value: value.float() if value is not None and value.is_floating_point() else value
+    return function(wide(x), *map(wide, others)).to(x.dtype)
+
+
+def inputs(x: torch.Tensor, compute: torch.dtype) -> torch.Tensor:
+    """x in the compute type; tokens, which are integers, as they are."""
+    return x.to(compute) if x.is_floating_point() else x

@@ -86,3 +86,5 @@ def one_thread() -> None:
     """One thread in every numerical library, before it is loaded: core count must not reach the bits."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         os.environ[name] = "1"
+    # without it MKL takes another kernel for a matrix that does not start at 16 bytes, and a cell's bits depend on its slot
+    os.environ["MKL_CBWR"] = "AUTO"

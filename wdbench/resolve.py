@@ -3,6 +3,7 @@
 Everything that a row's numbers depend on is called from here; the store, the workflow and what is printed are not.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from wdbench import datasets, oracle, penalties, rows
-from wdbench.cells import BIAS_SHARE, SUBGRADIENT, Data, Program, Run
+from wdbench.cells import BIAS_SHARE, FORMS, Data, Program, Run
 from wdbench.errors import UserError
 from wdbench.grid import Cell
 
@@ -36,11 +37,15 @@ def _smoothness(spec: str, batch_size: int) -> float:
 
 
 def absolute_lambda(cell: Cell) -> float:
-    """λ of a cell in the project's unit; relative λ is a multiple of the data set's anchor (`oracle.anchors`)."""
+    """λ of a cell in the project's unit; relative λ is a multiple of the data set's anchor (`oracle.anchors`), on the clock it is
+    the number of decay times in the run at the largest learning rate: η_max λ T, for the independent coupling λ T.
+    """
     if cell.penalty == "none":
         return 0.0
     if cell.lam_unit == "absolute":
         return cell.lam
+    if cell.lam_unit == "clock":
+        return cell.lam / (cell.steps * (1.0 if cell.coupling == "independent" else absolute_lr(cell)))
     scales = _scales(cell.dataset)
     anchor = {"l1": scales.l1, "l2": scales.l2, "elastic": scales.l1 / (cell.l1_ratio or 1.0)}[cell.penalty]
     return cell.lam * anchor
@@ -89,8 +94,23 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
         "lr": np.nan if lr is None else lr, "lr_rel": cell.lr if cell.lr_unit == "relative" else np.nan,
         "schedule": cell.schedule, "steps": np.nan if cell.steps is None else cell.steps,
         "batch_size": np.nan if cell.batch_size is None else cell.batch_size, "decay_mask": cell.decay_mask,
+        "decay_phase": cell.decay_phase, "clip": np.nan if cell.clip is None else cell.clip, "ema": cell.ema,
         "init_scale": cell.init_scale, "replicate": cell.replicate,
     }
+
+
+def _finish_networks(outcomes, block, identities) -> list[dict]:
+    """Rows of networks of one block."""
+    outputs = {
+        iterate: {split: np.stack([o.outputs[iterate][split] for o in outcomes], 1) for split in splits}
+        for iterate, splits in outcomes[0].outputs.items()
+    }
+    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
+    finished = []
+    for i, outcome in enumerate(outcomes):
+        row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
+        finished.append(row | {"objective": row["train_loss"] + outcome.penalty, "block_sha256": block.sha256[:16]})
+    return finished
 
 
 def _finish(cells, weight, bias, block, solutions, identities) -> list[dict]:
@@ -162,11 +182,14 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
                 by_replicate[members[position].replicate].append((members[position], runs[position], outcome))
             table, track = [], []
             for replicate, found in by_replicate.items():
-                part = _finish(
-                    [c for c, _, _ in found], np.stack([o.weight for _, _, o in found]), np.stack([o.bias for _, _, o in found]),
-                    blocks[replicate], [solution_of(c) for c, _, _ in found],
-                    [_identity(c, cells[c], sha, run.lr) for c, run, _ in found],
-                )
+                identities = [_identity(c, cells[c], sha, run.lr) for c, run, _ in found]
+                if found[0][2].outputs:
+                    part = _finish_networks([o for _, _, o in found], blocks[replicate], identities)
+                else:
+                    part = _finish(
+                        [c for c, _, _ in found], np.stack([o.weight for _, _, o in found]),
+                        np.stack([o.bias for _, _, o in found]), blocks[replicate], [solution_of(c) for c, _, _ in found], identities,
+                    )
                 for row, (_, _, outcome) in zip(part, found, strict=True):
                     table.append(_with_status(row, outcome) | outcome.probe | {"train_seconds": seconds})
                     track += [(row["cell_id"], *point) for point in outcome.trajectory]
@@ -196,9 +219,9 @@ _RESULTS = (
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, cell.coupling in SUBGRADIENT)
-    return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_SHARE[cell.decay_mask],
-                      cell.init_scale, cell.replicate)
+                             cell.batch_size, FORMS.get(cell.coupling, "plain"), lambda1 > 0, cell.ema, cell.probes)
+    return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), cell.decay_mask, cell.init_scale, cell.replicate,
+               cell.decay_phase, math.inf if cell.clip is None else cell.clip)
 
 
 def _data(spec: str, block) -> Data:
@@ -206,4 +229,4 @@ def _data(spec: str, block) -> Data:
         raise UserError(f"config.yaml: data set {spec!r}: its rows are sparse and only the exact solver takes those; "
                         f"train on {spec}:top=1000 instead")
     return Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"],
-                       block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float))
+                       block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float), block.X["test"])

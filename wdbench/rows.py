@@ -19,24 +19,49 @@ def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray
     count = len(weight)
     pad = -count % _PAD
     weight, bias = (np.concatenate([a, np.repeat(a[:1], pad, 0)]) for a in (weight, bias))
-    columns = {}
     outputs = {split: _outputs(block.X[split], weight, bias) for split in ("train", "val", "test")}
+    columns = _losses(block, outputs) | _classification(block, outputs) | metrics.weights(weight, bias)
+    if block.truth is not None:
+        columns |= _against_truth(block, weight, bias)
+    columns["weights_sha256"] = _sha256(weight, bias)
+    return {name: value[:count] for name, value in columns.items()}
+
+
+def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns [C] of C networks: outputs iterate -> split -> [n, C, k], penalised weights [C, p], the other parameters [C, q].
+
+    The last weights (iterate "") have all columns, the others their losses and errors, named after the iterate.
+    """
+    columns = {}
+    for iterate, splits in outputs.items():
+        columns |= {f"{iterate}_{name}".lstrip("_"): value for name, value in _losses(block, splits).items()}
+    columns |= _classification(block, outputs[""]) | metrics.weights(weight[:, :, None], bias)
+    columns["weights_sha256"] = _sha256(weight, bias)
+    return columns
+
+
+def _losses(block, outputs) -> dict[str, np.ndarray]:
+    columns = {}
     for split, z in outputs.items():
         columns[f"{split}_loss"] = metrics.data_loss(z, block.y[split], block.task)
         if block.task != "regression":
             columns[f"{split}_error"] = metrics.error(z, block.y[split])
-    if block.task != "regression":
-        # the rarest class of the training rows, so that the choice never looks at the test rows
-        minority = metrics.rarest_class(block.y["train"])
-        columns |= {n: v for n, v in metrics.classification(outputs["test"], block.y["test"], minority).items() if n != "error"}
-    columns |= metrics.weights(weight, bias)
-    if block.truth is not None:
-        columns |= _against_truth(block, weight, bias)
-    columns["weights_sha256"] = np.array([
+    return columns
+
+
+def _classification(block, outputs) -> dict[str, np.ndarray]:
+    if block.task == "regression":
+        return {}
+    # the rarest class of the training rows, so that the choice never looks at the test rows
+    minority = metrics.rarest_class(block.y["train"])
+    return {n: v for n, v in metrics.classification(outputs["test"], block.y["test"], minority).items() if n != "error"}
+
+
+def _sha256(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return np.array([
         hashlib.sha256(np.ascontiguousarray(w).tobytes() + np.ascontiguousarray(b).tobytes()).hexdigest()[:16]
         for w, b in zip(weight, bias, strict=True)
     ])
-    return {name: value[:count] for name, value in columns.items()}
 
 
 def _outputs(x, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

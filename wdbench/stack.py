@@ -1,13 +1,15 @@
 """The stacked form of a program's cells: a rectangle of per-cell numbers, and parameters that broadcast against them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
 
-from wdbench import affine, seeds, stacked, updates
+from wdbench import affine, schedules, seeds, stacked, updates
 from wdbench import precision as precisions
+from wdbench.cells import DECAY_SHARE
 
 
 def padded(arms: int, precision: str) -> int:
@@ -29,6 +31,13 @@ class Stack:
     def numbers(self, function) -> torch.Tensor:
         return torch.tensor([[function(run) for run in row] for row in self.runs], dtype=self.dtype)
 
+    def shares(self, group: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """(lambda1, lambda2), each [R, C] fp64, of a group of parameters under each cell's mask."""
+        share = [[DECAY_SHARE[run.decay_mask].get(group, 0.0) for run in row] for row in self.runs]
+        values = [[(run.lambda1, run.lambda2) for run in row] for row in self.runs]
+        both = torch.tensor(values, dtype=torch.float64) * torch.tensor(share, dtype=torch.float64)[..., None]
+        return both[..., 0], both[..., 1]
+
 
 @dataclass
 class Network:
@@ -36,7 +45,8 @@ class Network:
 
     params: dict[str, torch.Tensor]
     cell_axis: int
-    is_bias: Callable[[str], bool]
+    group: Callable[[str], str]
+    frozen: Callable[[str], bool] = lambda name: False  # noqa: E731
     gradient: Callable | None = None
     predict: Callable | None = None
 
@@ -47,9 +57,9 @@ class Network:
         return numbers.reshape(shape)
 
 
-def build(family, features, outputs, stack, data, precision, device) -> Network:
+def build(family, options, features, outputs, stack, data, precision, device) -> Network:
     scale = stack.numbers(lambda run: run.init_scale)
-    module = family.build(features, outputs)
+    module = family.build(options, features, outputs)
     normals = {
         name: torch.tensor(np.stack([
             seeds.generator(data[r].base, r, "init", i).standard_normal(tuple(value.shape)) for r in stack.replicates
@@ -59,28 +69,30 @@ def build(family, features, outputs, stack, data, precision, device) -> Network:
     if family.affine:
         init = normals[affine.WEIGHT].transpose(1, 2)
         params = affine.initial(init.to(precision.master), scale)
-        network = Network(params, affine.CELL_AXIS, family.is_bias)
-        network.gradient = lambda x, y: affine.gradient(network.params, x, y, family.task, precision.compute)
-        network.predict = affine.predict
+        network = Network(params, affine.CELL_AXIS, family.group)
+        network.gradient = lambda x, y: affine.gradient(network.params, x, y, family.tasks[0], precision.compute)
+        network.predict = lambda params, x, compute, reference=None: affine.predict(params, x, compute)
     else:
-        params = stacked.initial(module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
-        network = Network(params, stacked.CELL_AXIS, family.is_bias)
+        params = stacked.initial(family, options, module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
+        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name))
         network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute)
-        network.predict = lambda params, x, compute: stacked.predict(module, params, x, compute).transpose(2, 3)
+        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference)
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}
     network.params = {name: value.to(device) for name, value in params.items()}
     return network
 
 
-def coefficients(stack, family, network, device) -> dict[str, updates.Decay]:
-    """Each tensor's decay numbers; a bias gets the mask's share of its cell's."""
+def coefficients(stack, network, device) -> dict[str, updates.Decay]:
+    """Each tensor's decay numbers: the mask's share for its group of its cell's lambda."""
     result = {}
     for name, w in network.params.items():
-        share = (lambda run: run.bias_factor) if family.is_bias(name) else (lambda run: 1.0)
 
-        def numbers(run, share=share):
-            return updates.decay(run.coupling, run.lambda1 * share(run), run.lambda2 * share(run), run.lr)
+        group = network.group(name)
+
+        def numbers(run, group=group):
+            share = DECAY_SHARE[run.decay_mask].get(group, 0.0)
+            return updates.decay(run.coupling, run.lambda1 * share, run.lambda2 * share, run.lr)
 
         result[name] = updates.Decay(**{
             field: network.spread(stack.numbers(lambda run, f=field: getattr(numbers(run), f)).to(device), w)
@@ -100,3 +112,41 @@ def noise(network, stack, data, t) -> dict[str, torch.Tensor]:
         ])
         bits[name] = torch.as_tensor(draws).unsqueeze(network.cell_axis).to(w.device)
     return bits
+
+
+class Phases:
+    """When each cell's penalty acts; most stacks hold cells whose penalty always does."""
+
+    def __init__(self, stack, steps: int):
+        self.shapes = [[schedules.phase(run.decay_phase) for run in row] for row in stack.runs]
+        self.always = all(run.decay_phase == "all" for row in stack.runs for run in row)
+        self.steps, self.dtype = steps, stack.dtype
+
+    def at(self, t: int, numbers: dict[str, updates.Decay], network) -> dict[str, updates.Decay]:
+        """The decay numbers of step t: those given, times 0 for the cells whose penalty rests."""
+        if self.always:
+            return numbers
+        acting = torch.tensor([[shape(t, self.steps) for shape in row] for row in self.shapes], dtype=self.dtype)
+        return {
+            name: decay.map(lambda v, w=network.params[name]: v * network.spread(acting, w).to(w.device)
+                            if isinstance(v, torch.Tensor) else v)
+            for name, decay in numbers.items()
+        }
+
+
+def clip(grads, numbers, network, limits: torch.Tensor):
+    """(gradients, decay numbers) scaled so that no cell's gradient, its coupled L2 part included, is longer than its limit [R, C].
+
+    The L2 part joins the gradient before the clipping, as it does where a loss with a penalty is differentiated; the norm is over
+    all parameters of the cell.
+    """
+    squares = []
+    for name, w in network.params.items():
+        if not network.frozen(name):
+            whole = grads[name] + numbers[name].a2 * w
+            squares.append(affine.total(whole.square(), network.cell_axis))
+    # in a written-out order: a sum over a stacked axis takes another one at the end of a vector
+    norm = reduce(torch.add, squares).sqrt()
+    factor = (limits / norm).clamp(max=1.0)
+    scaled = {name: g * network.spread(factor, g) for name, g in grads.items()}
+    return scaled, {name: replace(d, a2=d.a2 * network.spread(factor, network.params[name])) for name, d in numbers.items()}

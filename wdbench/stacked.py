@@ -1,6 +1,6 @@
 """Losses and gradients of any stacked torch module: torch.func.vmap over arms, then over replicates.
 
-Parameters are [R, C, *shape]; arms of a replicate share its batch x [R, B, ...], y [R, B].
+Parameters are [R, C, *shape]; arms of a replicate share its batch x [R, B, ...], y [R, B, ...].
 """
 
 from collections.abc import Callable
@@ -8,25 +8,39 @@ from collections.abc import Callable
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
+from wdbench import precision
+
 CELL_AXIS = 1
+# rows of a forward pass are padded to a multiple of this: a product's bits depend on whether its matrices start at 16 bytes
+ROWS_MULTIPLE = 16
 
 
-def initial(module: torch.nn.Module, init: dict[str, torch.Tensor], scale: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Stack of start values: init[name] [R, *shape] times scale [R, C]."""
-    return {
-        name: value[:, None] * scale.reshape(*scale.shape, *(1,) * (value.ndim - 1))
-        for name, value in ((n, init[n]) for n, _ in module.named_parameters())
-    }
+def initial(family, options, module: torch.nn.Module, normals: dict[str, torch.Tensor], scale: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Stack of start values [R, C, *shape]: the family's std times normals[name] [R, *shape] times scale [R, C], or its constant."""
+    params = {}
+    for name, value in module.named_parameters():
+        kind, number = family.initial(options, name, tuple(value.shape))
+        factor = scale.reshape(*scale.shape, *(1,) * value.ndim)
+        draws = normals[name][:, None] * factor
+        params[name] = draws * number if kind == "normal" else torch.full_like(draws, number)
+    return params
 
 
-def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype) -> torch.Tensor:
-    """Outputs [R, B, C, k], forward pass in `compute`, result in the parameters' type."""
+def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None) -> torch.Tensor:
+    """Outputs [R, B, C, *k], forward pass in `compute`, result in the parameters' type.
+
+    `reference`: batch norms take their statistics from the first `reference` rows of x alone.
+    """
     master = next(iter(params.values())).dtype
+    rows = x.shape[1]
+    x = torch.cat([x, x[:, :1].expand(-1, -rows % ROWS_MULTIPLE, *x.shape[2:])], 1)
+    keywords = {"reference": rows if reference is None else reference}
 
-    def one(p, rows):
-        return functional_call(module, {n: v.to(compute) for n, v in p.items()}, (rows.to(compute),)).to(master)
+    def one(p, inputs):
+        cast = {n: v.to(compute) for n, v in p.items()}
+        return functional_call(module, cast, (precision.inputs(inputs, compute),), keywords).to(master)
 
-    return vmap(vmap(one, in_dims=(0, None), out_dims=1), in_dims=(0, 0))(params, x)
+    return vmap(vmap(one, in_dims=(0, None), out_dims=1), in_dims=(0, 0))(params, x)[:, :rows]
 
 
 def gradient(module, loss: Callable, params, x, y, compute: torch.dtype):
@@ -34,7 +48,7 @@ def gradient(module, loss: Callable, params, x, y, compute: torch.dtype):
     master = next(iter(params.values())).dtype
 
     def one(p, rows, targets):
-        outputs = functional_call(module, {n: v.to(compute) for n, v in p.items()}, (rows.to(compute),))
+        outputs = functional_call(module, {n: v.to(compute) for n, v in p.items()}, (precision.inputs(rows, compute),))
         return loss(outputs.to(master), targets)
 
     grads, losses = vmap(vmap(grad_and_value(one), in_dims=(0, None, None)), in_dims=(0, 0, 0))(params, x, y)

@@ -7,7 +7,7 @@ With g the gradient of the data loss, eta_t the learning rate of step t, s_t = e
     momentum    m <- mu m + g~,  u = m,          P = 1 / (1 - mu)      (torch.optim.SGD without dampening)
     nesterov    m <- mu m + g~,  u = g~ + mu m,  P = 1 / (1 - mu)
     adam        m <- b1 m + (1-b1) g~, v <- b2 v + (1-b2) g~^2, u = m^ / (sqrt(v^) + eps), P = 1 / (sqrt(v^) + eps)
-    step        w' = (1 - eta_t d2 - s_t i2) w - eta_t u               d2: decoupled, i2: independent decay
+    step        w' = (1 - eta_t d2 - s_t i2 - s_t eta_t c2 - eta_t k2 [u w >= 0]) w - eta_t u
     prox        w'' = soft(w', eta_t (q1 + p1 P))                      soft(w, t) = w - clamp(w, -t, t)
 
 Couplings, as the numbers that they set:
@@ -18,6 +18,12 @@ Couplings, as the numbers that they set:
     independent             i2 = lambda2, q1 = lambda1 / eta_max       the original form: decay does not scale with eta_max
     coupled_subgradient     a2 = lambda2, a1 = lambda1   what autograd of the penalised loss does: no exact zeros (the trap)
     decoupled_subgradient   d2 = lambda2, and w' also loses eta_t lambda1 sign(w)
+    corrected               c2 = lambda2, q1 = lambda1   decay eta_t^2 / eta_max: AdamC (Defazio 2025, arXiv 2506.02285)
+    cautious                k2 = lambda2, q1 = lambda1   decoupled decay only where it agrees with the step u, or u = 0
+                                                         (Chen et al. 2025, arXiv 2510.12402)
+    moment_split_m          m2 = lambda2, p1 = lambda1   L2 enters Adam's first moment and not its second; coupled elsewhere
+    moment_split_v          v2 = lambda2, p1 = lambda1   L2 enters Adam's second moment and not its first; no decay elsewhere
+                                                         (for the question of Bjorck et al. 2021, arXiv 2012.13841)
 
 With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit.
 """
@@ -26,11 +32,11 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from wdbench.cells import SUBGRADIENT
 from wdbench.precision import Precision, nearest, stochastic
 
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
-COUPLINGS = ("coupled", "decoupled", "independent", *SUBGRADIENT)
+COUPLINGS = ("coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
+             "coupled_subgradient", "decoupled_subgradient")
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,10 @@ class Decay:
     d2: torch.Tensor | float = 0.0
     d1: torch.Tensor | float = 0.0
     i2: torch.Tensor | float = 0.0
+    c2: torch.Tensor | float = 0.0
+    k2: torch.Tensor | float = 0.0
+    m2: torch.Tensor | float = 0.0
+    v2: torch.Tensor | float = 0.0
     q1: torch.Tensor | float = 0.0
     p1: torch.Tensor | float = 0.0
 
@@ -76,6 +86,14 @@ def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay
         return Decay(a2=lambda2, a1=lambda1)
     if coupling == "decoupled_subgradient":
         return Decay(d2=lambda2, d1=lambda1)
+    if coupling == "corrected":
+        return Decay(c2=lambda2, q1=lambda1)
+    if coupling == "cautious":
+        return Decay(k2=lambda2, q1=lambda1)
+    if coupling == "moment_split_m":
+        return Decay(m2=lambda2, p1=lambda1)
+    if coupling == "moment_split_v":
+        return Decay(v2=lambda2, p1=lambda1)
     raise ValueError(f"unknown coupling {coupling!r}; one of {', '.join(COUPLINGS)}")
 
 
@@ -97,16 +115,19 @@ def initial_state(w: torch.Tensor, optimiser: Optimiser, precision: Precision) -
     )
 
 
-def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, subgradient: bool):
+def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, form: str):
     """(u, P, new state) of step t = 1, 2, ...; P is a float, or a tensor for adam."""
     g = torch.addcmul(g, w, decay.a2) if isinstance(decay.a2, torch.Tensor) else g + decay.a2 * w
-    if subgradient:
-        g = g + decay.a1 * torch.sign(w)
+    second = g
+    if form == "subgradient":
+        second = g = g + decay.a1 * torch.sign(w)
+    elif form == "moment_split":
+        g, second = g + decay.m2 * w, g + decay.v2 * w
     if optimiser.name == "sgd":
         return g, 1.0, state
     if optimiser.name == "adam":
         m = torch.lerp(state.m, g, 1.0 - optimiser.beta1)
-        v = (state.v * optimiser.beta2).addcmul_(g, g, value=1.0 - optimiser.beta2)
+        v = (state.v * optimiser.beta2).addcmul_(second, second, value=1.0 - optimiser.beta2)
         # the order of torch.optim.Adam: sqrt(v)/sqrt(1-b2^t) + eps
         root = v.sqrt().div_((1.0 - optimiser.beta2**t) ** 0.5).add_(optimiser.eps)
         scale = root.reciprocal_()
@@ -123,23 +144,29 @@ def soft(w: torch.Tensor, threshold) -> torch.Tensor:
 
 
 def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, decay: Decay, precision: Precision,
-         subgradient: bool = False, bits=None):
+         form: str = "plain", prox: bool = True, bits=None):
     """Weights and state after step t = 1, 2, ... (module docstring).
 
-    w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1]; bits: int32 noise for stochastic rounding.
+    w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1]; form: which operations the coupling adds
+    (`cells.FORMS`); prox: whether there is an L1 part to take by it; bits: int32 noise for stochastic rounding.
     """
-    u, scale, state = direction(w, g, state, t, optimiser, decay, subgradient)
+    u, scale, state = direction(w, g, state, t, optimiser, decay, form)
     lr_t = lr * schedule
-    keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2
-    threshold = lr_t * (decay.q1 + decay.p1 * scale)
-    lost = lr_t * decay.d1 * torch.sign(w) if subgradient else 0.0
+    keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2 - schedule * lr_t * decay.c2
+    if form == "cautious":
+        keep = keep - lr_t * decay.k2 * (u * w >= 0)
+    threshold = lr_t * (decay.q1 + decay.p1 * scale) if prox else None
     rounding = precision.rounding
-    if rounding == "nearest_split":
-        w = nearest(w * keep - lost)
-        w = nearest(w - lr_t * u)
-        return nearest(soft(w, threshold)), state
     exact = w if state.remainder is None else w - state.remainder
-    target = soft(exact * keep - lost - lr_t * u, threshold)
+    kept = exact * keep
+    if form == "subgradient":
+        kept -= lr_t * decay.d1 * torch.sign(w)
+    if rounding == "nearest_split":
+        w = nearest(nearest(kept) - lr_t * u)
+        return (nearest(soft(w, threshold)) if prox else w), state
+    target = kept.sub_(lr_t * u)
+    if prox:
+        target = soft(target, threshold)
     if rounding == "nearest_once":
         target = nearest(target)
     elif rounding == "stochastic":

@@ -93,8 +93,9 @@ def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str], device:
         trained = {c: i for c, i in cells.items() if c.optimiser != "exact"}
         yield from resolve.exact_rows(exact, sha, keep)
         if trained:
-            solutions = Solutions.read(experiment, base)
-            yield from resolve.trained_rows(trained, sha, solutions.of, device)
+            convex = any(grid.has_oracle(cell.pack) for cell in trained)
+            solution_of = Solutions.read(experiment, base).of if convex else lambda cell: None
+            yield from resolve.trained_rows(trained, sha, solution_of, device)
 
 
 def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
@@ -171,8 +172,8 @@ def oracle(experiment: Experiment, base: str) -> Path:
 
     path = paths(experiment)["oracles"] / f"{base}.parquet"
     problems: dict[str, Cell] = {}
-    for pack, members in grid.members(experiment).items():
-        if pack.split("~")[0] == base and members[0][2] != "exact":
+    for pack in grid.members(experiment):
+        if pack.split("~")[0] == base and grid.has_oracle(pack):
             for cell in grid.pack_cells(experiment, pack):
                 problems.setdefault(Solutions.key(cell), cell)
     # kept in the store as well: the workflow deletes a job's output before it runs the job again
@@ -273,12 +274,12 @@ def _sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:
     sizes = {}
     for pack, members in grid.members(experiment).items():
         cells, seconds = 0, 0.0
-        for name, dataset, optimiser in members:
+        for name, dataset, model, optimiser in members:
             study = experiment.studies[name]
-            # how many cells a study has does not depend on the data set
+            # how many cells a study has does not depend on the data set or the model
             if (name, optimiser) not in counts:
-                counts[name, optimiser] = sum(1 for _ in grid.cells(study, dataset, optimiser))
+                counts[name, optimiser] = sum(1 for _ in grid.cells(study, dataset, model, optimiser))
             cells += counts[name, optimiser]
-            seconds += counts[name, optimiser] * grid.predicted_seconds(study, dataset, optimiser)
+            seconds += counts[name, optimiser] * grid.predicted_seconds(study, dataset, model, optimiser)
         sizes[pack] = cells, seconds
     return sizes

@@ -66,12 +66,11 @@ class Workflow:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
 
     def oracle_files(self) -> list[str]:
-        bases = {p.split("~")[0] for p in self.packs if p.split("~")[2] != "exact"}
+        bases = {p.split("~")[0] for p in self.packs if grid.has_oracle(p)}
         return [self.path(f"oracle/{base}.parquet") for base in sorted(bases)]
 
     def oracle_of(self, pack: str) -> list[str]:
-        base, _, optimiser = pack.split("~")
-        return [] if optimiser == "exact" else [self.path(f"oracle/{base}.parquet")]
+        return [self.path(f"oracle/{pack.split('~')[0]}.parquet")] if grid.has_oracle(pack) else []
 
     def cells(self, pack: str) -> str:
         """Digest of a pack's cells, data and governing code."""
@@ -79,7 +78,7 @@ class Workflow:
         return _digest(grid.pack_digest(self.experiment, pack), datasets.status(base).sha256, provenance.governing(optimiser))
 
     def problems(self, base: str) -> str:
-        trained = [p for p in self.packs if p.split("~")[0] == base and p.split("~")[2] != "exact"]
+        trained = [p for p in self.packs if p.split("~")[0] == base and grid.has_oracle(p)]
         return _digest(*(grid.pack_digest(self.experiment, p) for p in trained), datasets.status(base).sha256,
                        provenance.governing("exact"))
 

@@ -30,6 +30,9 @@ TREATMENT = (
     "steps",
     "batch_size",
     "decay_mask",
+    "decay_phase",
+    "clip",
+    "ema",
     "init_scale",
     "replicate",
 )

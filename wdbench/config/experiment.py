@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from wdbench import schedules
 from wdbench.config import yamlio
 from wdbench.errors import UserError
 
@@ -15,11 +16,12 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
-Coupling = Literal["coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient"]
+Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
+                   "coupled_subgradient", "decoupled_subgradient"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
-DecayMask = Literal["weights", "all", "bias_hundredth"]
-Schedule = Literal["constant", "linear", "cosine"]
+DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
+Probe = Literal["curvature", "jacobian", "noise"]
 
 
 class Frozen(BaseModel):
@@ -29,9 +31,13 @@ class Frozen(BaseModel):
 
 
 class Axis(Frozen):
-    """Numbers of an axis: `values`, or a log grid `from`, `to`, `points`; `unit` relative to the data set's anchor, or absolute."""
+    """Numbers of an axis: `values`, or a log grid `from`, `to`, `points`.
 
-    unit: Literal["relative", "absolute"] = "relative"
+    unit: relative to the data set's anchor; absolute; or clock: a lambda as the number of decay times in the run, eta_max lambda T
+    (lambda T for the independent coupling).
+    """
+
+    unit: Literal["relative", "absolute", "clock"] = "relative"
     values: tuple[NotNegative, ...] | None = None
     start: Positive | None = Field(None, alias="from")
     to: Positive | None = None
@@ -75,7 +81,7 @@ class Study(Frozen):
 
     about: str = ""
     datasets: tuple[str, ...] = Field(min_length=1)
-    model: str = "glm"
+    model: tuple[str, ...] = Field(("glm",), min_length=1)
     optimisers: tuple[OptimiserName, ...] = ("exact",)
     penalties: tuple[Penalty, ...] = Field(min_length=1)
     l1_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -84,13 +90,34 @@ class Study(Frozen):
     precisions: tuple[PrecisionName, ...] = ("fp32",)
     roundings: tuple[RoundingName, ...] = ("nearest_split",)
     lr: dict[OptimiserName, Axis] = {}
-    schedule: Schedule = "linear"
-    steps: Count | None = None
-    batch_size: Count | None = None
+    schedule: tuple[str, ...] = Field(("linear",), min_length=1)
+    steps: tuple[Count, ...] = ()
+    batch_size: tuple[Count | Literal["full"], ...] = ()
     decay_masks: tuple[DecayMask, ...] = ("weights",)
-    init_scales: tuple[NotNegative, ...] = (0.0,)
+    decay_phases: tuple[str, ...] = ("all",)
+    clip: Positive | None = None
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    probes: tuple[Probe, ...] = ()
+    init_scales: tuple[NotNegative, ...] = ()
     replicates: Count = 10
     supports: bool = False
+
+    @field_validator("model", "schedule", "steps", "batch_size", mode="before")
+    @classmethod
+    def _listed(cls, value):
+        return value if isinstance(value, list) else [value]
+
+    @field_validator("schedule")
+    @classmethod
+    def _schedules(cls, value):
+        return tuple(_read(schedules.canonical, text) for text in value)
+
+    @field_validator("decay_phases")
+    @classmethod
+    def _phases(cls, value):
+        for text in value:
+            _read(schedules.phase, text)
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -105,7 +132,7 @@ class Study(Frozen):
             if penalty != "none" and penalty not in self.lambdas:
                 raise ValueError(f"lambda has no entry for penalty {penalty!r}; give lambda.{penalty}")
         trained = [o for o in self.optimisers if o != "exact"]
-        if trained and (self.steps is None or self.batch_size is None):
+        if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
         for optimiser in trained:
             if optimiser not in self.lr:
@@ -113,6 +140,14 @@ class Study(Frozen):
             if any(v <= 0 for v in self.lr[optimiser].numbers()):
                 raise ValueError(f"lr.{optimiser} must be above 0")
         return self
+
+
+def _read(parser, text: str):
+    """`parser(text)`; its UserError becomes the ValueError that pydantic puts a place to."""
+    try:
+        return parser(text)
+    except UserError as error:
+        raise ValueError(str(error).partition(": ")[2]) from None
 
 
 class Budget(Frozen):

@@ -1,0 +1,126 @@
+"""What is kept of a stack: the trajectory while it trains, and each cell's outcome at the end."""
+
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+import torch
+
+from wdbench import affine
+
+TRAJECTORY_ROWS = 512
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training leaves of one cell.
+
+    weight, bias: fp64 copies of the stored values (Kahan's remainder is not part of a stored weight). Convex models: weight
+    [d, k], bias [k]. Networks: all weights that the default mask penalises, flat, and all that it does not; `penalty` of the
+    cell at its last weights, and `outputs`: iterate -> split -> [n, k]. Iterates are "" (the last weights), ema (their running
+    average), mid and mid_ema (the same at the end of a drop schedule's first part).
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    diverged_step: int | None
+    last_finite_loss: float
+    max_abs_weight: float
+    probe: dict[str, float]
+    trajectory: list[tuple[int, float, float, float]]
+    penalty: float = 0.0
+    outputs: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+
+def held_rows(data, dtype: torch.dtype, device) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """(x, y) of the train and val rows on which the trajectory is measured: up to TRAJECTORY_ROWS, evenly spaced; [1, n, ...]."""
+    pairs = []
+    for x, y in ((data.x, data.y), (data.x_val, data.y_val)):
+        rows = np.unique(np.linspace(0, len(y) - 1, min(TRAJECTORY_ROWS, len(y))).round().astype(int))
+        pairs.append(tuple(torch.as_tensor(a[rows]).to(device, dtype)[None] for a in (x, y)))
+    return pairs
+
+
+def predict(network, params, reference: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Outputs [1, n, ...] in the master type, whatever the run computes in; norms take their statistics from `reference` rows."""
+    dtype = next(iter(params.values())).dtype
+    if x is reference:
+        return network.predict(params, x, dtype)
+    return network.predict(params, torch.cat([reference, x], 1), dtype, reference.shape[1])[:, reference.shape[1]:]
+
+
+def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(train loss, val loss, weight norm), each [R, C]."""
+    losses = [[], []]
+    for i, pairs in enumerate(held):
+        part = {name: w[i : i + 1] for name, w in network.params.items()}
+        reference = pairs[0][0]
+        for split, (x, y) in enumerate(pairs):
+            z = predict(network, part, reference, x)
+            if network.cell_axis != affine.CELL_AXIS:
+                z = z.transpose(2, 3)
+            losses[split].append(affine.loss(task, z, y))
+    squares = [affine.total(w.double().square(), network.cell_axis) for name, w in network.params.items()
+               if network.group(name) not in ("bias", "norm")]
+    return torch.cat(losses[0]), torch.cat(losses[1]), reduce(torch.add, squares).sqrt()
+
+
+def outcomes(stack, chunk, data, network, iterates, numbers, sums, watch, trajectory) -> list[tuple[int, Outcome]]:
+    """(position in the runs, outcome) of every cell of a trained chunk."""
+    columns = {name: value.tolist() for name, value in sums.columns().items()}
+    track = [(t, *(v.double().tolist() for v in values)) for t, *values in trajectory]
+    if iterates:
+        weight, bias = (_flat(network, kept) for kept in (lambda g: g not in ("bias", "norm"), lambda g: g in ("bias", "norm")))
+        penalty = _penalty(network, stack).tolist()
+    else:
+        weight = network.params[affine.WEIGHT].double().cpu().movedim(3, 1)
+        bias = network.params[affine.BIAS].double().cpu()[:, 0].movedim(2, 1)
+    found = []
+    for i, replicate in enumerate(stack.replicates):
+        outputs = _outputs(network, iterates, i, data[replicate])
+        for j, position in enumerate(chunk[replicate]):
+            step = int(watch.step[i, j])
+            found.append((position, Outcome(
+                weight=weight[i, j].numpy().copy(),
+                bias=bias[i, j].numpy().copy(),
+                diverged_step=step or None,
+                last_finite_loss=float(watch.last[i, j]),
+                max_abs_weight=float(watch.largest[i, j]),
+                probe={name: value[i][j] for name, value in columns.items()},
+                trajectory=[(t, a[i][j], b[i][j], c[i][j]) for t, a, b, c in track],
+                penalty=penalty[i][j] if iterates else 0.0,
+                outputs={name: {split: z[:, j] for split, z in parts.items()} for name, parts in outputs.items()},
+            )))
+    return found
+
+
+def _flat(network, kept) -> torch.Tensor:
+    """Parameters of the groups that are kept, side by side: [R, C, p] fp64."""
+    parts = [w.double().cpu().flatten(2) for name, w in network.params.items() if kept(network.group(name))]
+    if not parts:
+        first = next(iter(network.params.values()))
+        return torch.zeros(*first.shape[:2], 0, dtype=torch.float64)
+    return torch.cat(parts, 2)
+
+
+def _penalty(network, stack) -> torch.Tensor:
+    """lambda1 |w|_1 + lambda2 1/2 |w|^2 of each cell at its last weights, with the shares of its mask; [R, C] fp64."""
+    total = torch.zeros(stack.shape, dtype=torch.float64)
+    for name, w in network.params.items():
+        lambda1, lambda2 = stack.shares(network.group(name))
+        flat = w.double().cpu().flatten(2)
+        total += lambda1 * flat.abs().sum(-1) + lambda2 * 0.5 * flat.square().sum(-1)
+    return total
+
+
+def _outputs(network, iterates, i: int, data) -> dict[str, dict[str, np.ndarray]]:
+    """iterate -> split -> outputs [n, C, k] of replicate i."""
+    found = {}
+    for name, params in iterates.items():
+        part = {key: w[i : i + 1] for key, w in params.items()}
+        like = next(iter(part.values()))
+        rows = [torch.as_tensor(x).to(like.device, like.dtype)[None] for x in (data.x, data.x_val, data.x_test)]
+        found[name] = {split: predict(network, part, rows[0], x)[0].double().cpu().numpy()
+                       for split, x in zip(SPLITS, rows, strict=True)}
+    return found
