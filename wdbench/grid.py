@@ -58,6 +58,8 @@ def pack_id(dataset: str, model: str, optimiser: str) -> str:
 def _model(study: Study, dataset: str) -> str:
     task = datasets.task(dataset)
     if study.model == "glm":
+        if task not in GLM:
+            raise UserError(f"config.yaml: model 'glm' on data set {dataset!r}: a {task} task; valid: tasks {' '.join(GLM)}")
         return GLM[task]
     return study.model
 
