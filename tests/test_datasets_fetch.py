@@ -29,7 +29,7 @@ def test_a_reference_check_fails_when_the_data_are_wrong(monkeypatch):
 
 
 def test_every_real_data_set_has_a_check():
-    real = {name for name, entry in registry.entries().items() if entry.provider in ("sklearn", "wheel")}
+    real = {name for name, entry in registry.entries().items() if entry.provider in ("sklearn", "wheel", "debian")}
     assert real == set(checks.CHECKS)
     with pytest.raises(UserError, match="has none"):
         checks.run("sparse")

@@ -29,7 +29,7 @@ def test_canonical_form_is_a_fixed_point(written, canonical):
     ("wrong", "said"),
     [
         ("digit", "valid: diabetes hitters"),
-        ("digits:colour=red", "option colour: not known for digits; valid: colscale corrupt label_noise"),
+        ("digits:colour=red", "option colour: not known for digits; valid: colscale corrupt imbalance label_noise"),
         ("digits:n=ten", "option n: value 'ten'; valid: an integer of at least 1"),
         ("digits:n=0", "value '0'"),
         ("digits:n=5,n=6", "given twice"),
@@ -43,6 +43,14 @@ def test_canonical_form_is_a_fixed_point(written, canonical):
         ("breast_cancer:y_shift=1", "option y_shift: not known"),
         ("breast_cancer:minority=0.6", "above 0 and at most 0.5"),
         ("digits:n=50,per_class=5", "exclude each other"),
+        ("digits:n=50,imbalance=5", "n and imbalance exclude each other"),
+        ("digits:imbalance=0.5", "a number of at least 1"),
+        ("khan:imbalance=2", "option imbalance: not known for khan"),
+        ("shakespeare:scale=raw", "option scale: not known for shakespeare; valid: context holdout n"),
+        ("shakespeare:context=0", "an integer of at least 1 and at most 1024"),
+        ("shakespeare:context=2000", "at most 1024"),
+        ("shakespeare:holdout=act", "valid: interleaved play"),
+        ("shakespeare:label_noise=0.1", "not known for shakespeare"),
         ("digits:colscale=3", "valid: scale=zscore"),
         ("digits:scaler=all", "valid: scale=zscore or minmax"),
         ("digits:noisy_test=1", "needs label noise"),
@@ -70,6 +78,7 @@ def test_tasks_are_known_without_data(monkeypatch, tmp_path):
         "khan": "multiclass",
         "twoclass": "binary",
         "zou3": "regression",
+        "shakespeare": "language",
     }
     assert {name: datasets.task(name) for name in tasks} == tasks
     assert datasets.status("caravan").available is False
@@ -87,16 +96,18 @@ def test_a_status_digest_names_the_data_and_not_the_archive():
 def test_every_entry_is_complete():
     for name, entry in registry.entries().items():
         assert entry.citation and entry.licence, name
-        if entry.provider in ("sklearn", "wheel"):
+        if entry.provider in ("sklearn", "wheel", "debian"):
             assert entry.check is not None and len(entry.data_sha256) == 64 and not entry.redistributable, (
                 name
             )
             assert abs(sum(entry.shares) - 1) < 1e-12 and len(entry.shares) == (
                 2 if entry.split == "given_test" else 3
             )
-            assert entry.scale in entry.options["scale"].choices
+            assert entry.task == "language" or entry.scale in entry.options["scale"].choices
         if entry.provider == "wheel":
             assert len(entry.archive.sha256) == 64 and entry.members, name
+        if entry.provider == "debian":
+            assert entry.archive is None and entry.package and entry.folders and entry.members, name
 
 
 @pytest.fixture
@@ -152,6 +163,7 @@ def test_a_plugin_that_breaks_its_word_is_stopped(plugins, loader, fields, said)
     [
         ("Toy", {"task": "binary"}),
         ("toy", {"task": "ranking"}),
+        ("toy", {"task": "language"}),
         ("toy", {"task": "multiclass"}),
         ("toy", {"task": "binary", "shares": (0.5, 0.5)}),
         ("toy", {"task": "binary", "scale": "tfidf"}),

@@ -68,15 +68,20 @@ def pack_id(dataset: str, model: str, optimiser: str) -> str:
 
 
 def _models(study: Study, dataset: str) -> list[str]:
-    found = []
+    """Canonical names of the models that the study trains on a data set. Raises UserError for one of another task."""
+    task, found = datasets.task(dataset), []
     for model in study.model:
         if model == "glm":
-            found.append(GLM[datasets.task(dataset)])
+            tasks = tuple(GLM)
+            found.append(GLM.get(task))
         else:
             # torch is loaded for networks alone: planning a convex study must not wait for it
             from wdbench import models
 
+            tasks = models.parse(model)[0].tasks
             found.append(models.canonical(model))
+        if task not in tasks:
+            raise UserError(f"config.yaml: model {model!r} on data set {dataset!r}: a {task} task; valid: tasks {' '.join(tasks)}")
     return found
 
 

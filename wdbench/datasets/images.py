@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from wdbench.datasets import fetch
+from wdbench.datasets import fetch, idx
 from wdbench.datasets.records import Dataset, digest
 
 
@@ -14,14 +14,14 @@ def load(entry) -> Dataset:
     return LOADERS[entry.id](entry)
 
 
-def _dataset(entry, X, y) -> Dataset:
-    X, y = np.ascontiguousarray(X, dtype=np.float64), np.ascontiguousarray(y, dtype=np.int64)
+def _dataset(entry, X, y, given_test=None, dtype=np.float64) -> Dataset:
+    X, y = np.ascontiguousarray(X, dtype=dtype), np.ascontiguousarray(y, dtype=np.int64)
     if X.shape != entry.shape:
         raise ValueError(f"{entry.id}: shape {X.shape} is not the registered {entry.shape}")
     X.flags.writeable = y.flags.writeable = False
     features = tuple(f"pixel{j}" for j in range(X.shape[1]))
     return Dataset(
-        entry.id, entry.task, X, y, features, tuple(map(str, range(entry.n_classes))), None, digest(X, y)
+        entry.id, entry.task, X, y, features, tuple(map(str, range(entry.n_classes))), given_test, digest(X, y)
     )
 
 
@@ -40,4 +40,15 @@ def _mnist_5k(entry) -> Dataset:
     return _dataset(entry, table[:, :-1], table[:, -1])
 
 
-LOADERS = {"digits": _digits, "mnist_5k": _mnist_5k}
+def _fashion_mnist(entry) -> Dataset:
+    files = fetch.members(entry)
+    images, labels = (
+        [idx.read(files[f"{part}-{kind}-ubyte"], f"{part}-{kind}-ubyte", n_dims) for part in ("train", "t10k")]
+        for kind, n_dims in (("images-idx3", 3), ("labels-idx1", 1))
+    )
+    X = np.concatenate(images).reshape(-1, entry.shape[1])
+    # bytes: a float64 copy of all 70,000 images would be 439 MB that no block needs
+    return _dataset(entry, X, np.concatenate(labels), np.arange(len(images[0]), len(X)), np.uint8)
+
+
+LOADERS = {"digits": _digits, "mnist_5k": _mnist_5k, "fashion_mnist": _fashion_mnist}

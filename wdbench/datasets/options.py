@@ -62,10 +62,18 @@ CORRUPT = real("add N(0, c^2), in units of the column's sd, to one random column
 NOISE_FEATURES = count("append k columns of pure N(0, 1) noise")
 LABEL_NOISE = real("share of train and val labels moved to another class", high=1)
 NOISY_TEST = choice("1: test labels get the label noise too", "0", "1")
+IMBALANCE = real("train rows of the largest class over those of the smallest, exponential in between", low=1)
+OF_LANGUAGE = {
+    "context": Option("int", "symbols a chunk takes in, and predicts", low=1, high=1024),
+    "n": count("number of train chunks, nested"),
+    "holdout": choice("chunks held out: interleaved with those of train, or the last plays", "interleaved", "play"),
+}
 
 
 def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Option]:
-    """Options of a real data set of this task and kind (tabular, image or text)."""
+    """Options of a real data set of this task and kind (tabular, image, text or language)."""
+    if task == "language":
+        return dict(OF_LANGUAGE)
     found = {
         "n": count("number of train rows, nested: the rows of a smaller n are the first of a larger one"),
         "scale": choice("transform of the columns, fitted on train", *scales),
@@ -87,6 +95,8 @@ def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Opt
         found["minority"] = real(
             "share to which the rarer class is thinned out in train and val", high=0.5, open_low=True
         )
+    if task == "multiclass" and kind == "image":
+        found["imbalance"] = IMBALANCE
     if kind == "text":
         found["top"] = count("keep the k terms of the highest document frequency in train, dense")
         found["svd"] = count("project to k components of a truncated SVD fitted on train, dense")
@@ -99,6 +109,8 @@ def conflict(kind: str, default_scale: str, chosen: Mapping) -> str | None:
     fitted = scale in ("zscore", "minmax")
     if "n" in chosen and "per_class" in chosen:
         return "n and per_class exclude each other; valid: one of them"
+    if "n" in chosen and "imbalance" in chosen:
+        return "n and imbalance exclude each other; valid: per_class=100,imbalance=10, the size of the largest class"
     if "top" in chosen and "svd" in chosen:
         return "top and svd exclude each other; valid: one of them"
     if "colscale" in chosen and scale != "zscore":

@@ -9,7 +9,7 @@ from scipy import sparse
 from wdbench.datasets.truth import BinaryTruth, Truth
 
 SPLITS = ("train", "val", "test")
-TASKS = ("regression", "binary", "multiclass")
+TASKS = ("regression", "binary", "multiclass", "language")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Dataset:
     X is [n, d] float64 or CSR (for text: term counts over the whole vocabulary); y is [n], float64 for
     regression, otherwise int64 classes 0..k-1, where for a binary task 1 is the rarer class. given_test holds
     the row numbers of a test part that the publisher fixed, or None. X and y are None for a generator, whose
-    draws belong to a replicate. sha256 covers the raw values; for a generator those of replicate 0 at its
+    draws belong to a replicate. Where the publisher's images are bytes X may be uint8. For language X is [n]
+    uint8 symbol numbers of the whole corpus, y [n] the number of each symbol's document, classes the symbols
+    and features the documents. sha256 covers the raw values; for a generator those of replicate 0 at its
     default options.
     """
 
@@ -38,7 +40,8 @@ class Block:
     """One replicate of one data set: what every arm of a study is trained and measured on.
 
     X[split] is [n_split, d] float64 or CSR and y[split] is [n_split] (float64, or int64 classes) for split in
-    SPLITS. n_outputs is 1 for regression and binary tasks, the number of classes otherwise. truth is None for
+    SPLITS; for language both are [n_split, context] uint8 symbol numbers, y those that follow X's. n_outputs
+    is 1 for regression and binary tasks, the number of classes or symbols otherwise. truth is None for
     real data. descriptors are the columns a results row takes from its block, NaN where a quantity does not
     apply. sha256 covers every array.
     """
@@ -80,30 +83,33 @@ def digest(*arrays) -> str:
 
 def describe(task: str, X: dict, y: dict, n_classes: int, **known) -> dict[str, float | int | str]:
     """Descriptor columns of a block; `known` overrides the NaN of what only the maker of the block can know.
+
+    For language a row is a chunk and a feature a place in it; what concerns columns of numbers or labels of rows is NaN.
     """
     n, d = X["train"].shape
     nan = float("nan")
-    counts = np.bincount(y["train"], minlength=n_classes) if task != "regression" else None
+    counts = np.bincount(y["train"], minlength=n_classes) if task in ("binary", "multiclass") else None
     nonzero = X["train"].nnz if sparse.issparse(X["train"]) else np.count_nonzero(X["train"])
     columns = {
         "n_train": n,
         "n_val": X["val"].shape[0],
         "n_test": X["test"].shape[0],
         "n_features": d,
-        "p_over_n": d / n,
-        "density": nonzero / (n * d),
-        "n_classes": nan if counts is None else n_classes,
+        "p_over_n": nan if task == "language" else d / n,
+        "density": nan if task == "language" else nonzero / (n * d),
+        "n_classes": nan if task == "regression" else n_classes,
         "minority_share": nan if counts is None else counts.min() / n,
         "n_true": nan,
         "snr": nan,
         "rho": nan,
         "prior": nan,
         "per_class": nan,
+        "imbalance": nan,
         "noise_features": 0,
         "corrupt": 0.0,
         "colscale": 0.0,
         "label_noise": nan if counts is None else 0.0,
-        "y_shift": 0.0 if counts is None else nan,
+        "y_shift": 0.0 if task == "regression" else nan,
         "scale": "raw",
     }
     unknown = set(known) - set(columns)

@@ -40,7 +40,9 @@ class Check:
 class Entry:
     """One data set.
 
-    shares: train, val[, test] of the rows that are split at random. unit: divisor of scale=unit.
+    shares: train, val[, test] of the rows that are split at random. unit: divisor of scale=unit. members: sha256 of each file of
+    the archive; or, with a Debian package instead of an archive, of each file unpacked, looked for in `folders`, where
+    $WDBENCH_DATA stands for the folder of archives.
     """
 
     id: str
@@ -59,6 +61,8 @@ class Entry:
     n_classes: int = 1
     archive: Archive | None = None
     members: Mapping[str, str] = field(default_factory=dict)
+    package: str = ""
+    folders: tuple[str, ...] = ()
     data_sha256: str = ""
     licence: str = ""
     licence_url: str = ""
@@ -91,8 +95,8 @@ def _real(
     **fields,
 ) -> Entry:
     """Entry of a real data set from its table in registry.toml; an unknown field raises TypeError."""
-    for listed in ("shape", "shares"):
-        fields[listed] = tuple(fields[listed])
+    for listed in ("shape", "shares", "folders"):
+        fields[listed] = tuple(fields.get(listed, ()))
     return Entry(
         id=name,
         task=task,
@@ -111,10 +115,10 @@ def _real(
 
 
 def _load_real(name: str) -> Dataset:
-    from wdbench.datasets import images, tabular, text
+    from wdbench.datasets import images, language, tabular, text
 
     found = _frozen()[name]
-    return {"tabular": tabular, "image": images, "text": text}[found.kind].load(found)
+    return {"tabular": tabular, "image": images, "text": text, "language": language}[found.kind].load(found)
 
 
 def entries() -> dict[str, Entry]:
@@ -165,8 +169,9 @@ def register(
         raise wrong("name", name, "lower-case letters, digits and underscores")
     if name in entries() and not (overwrite and name in _plugins):
         raise wrong("name", name, "a name that is not taken")
-    if task not in TASKS:
-        raise wrong("task", task, " ".join(TASKS))
+    tabulated = tuple(known for known in TASKS if known != "language")
+    if task not in tabulated:
+        raise wrong("task", task, " ".join(tabulated))
     if kind not in ("tabular", "image"):
         raise wrong("kind", kind, "tabular image")
     if task == "multiclass" and not (n_classes and n_classes > 2):

@@ -52,3 +52,20 @@ def nested_order(y: np.ndarray, task: str, rng: np.random.Generator) -> np.ndarr
         members = order[y[order] == label]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     return order[np.argsort(place[order], kind="stable")]
+
+
+def place_in_class(y: np.ndarray) -> np.ndarray:
+    """Number of earlier rows of the same class, [n]."""
+    place = np.empty(len(y), dtype=int)
+    for label in np.unique(y):
+        members = y == label
+        place[members] = np.arange(members.sum())
+    return place
+
+
+def long_tail(largest: int, n_classes: int, factor: float) -> np.ndarray:
+    """Rows of each class, largest class first: round(largest * factor^(-c / (n_classes - 1))), [n_classes].
+
+    Cui et al. (2019), Class-balanced loss based on effective number of samples, CVPR; factor is their imbalance factor.
+    """
+    return np.floor(largest * factor ** (-np.arange(n_classes) / (n_classes - 1)) + 0.5).astype(int)

@@ -88,6 +88,7 @@ LABELS = {
     "prior": Label("prior of the positive class π", "share", share=True),
     "snr": Label("signal-to-noise ratio", "variance ÷ variance"),
     "rho": Label("correlation ρ of the features", ""),
+    "imbalance": Label("imbalance: rows of the largest over the smallest class", "ratio"),
     "label_noise": Label("training labels flipped", "share", share=True),
     "y_shift": Label("shift of y", "noise sd"),
     "init_scale": Label("sd of the initial weights", "weights"),
@@ -105,6 +106,8 @@ DATASETS = {
     "caravan": "Caravan",
     "digits": "Digits",
     "mnist_5k": "MNIST 5k",
+    "fashion_mnist": "Fashion-MNIST",
+    "shakespeare": "Shakespeare",
     "all": "all data sets",
 }
 
