@@ -85,11 +85,31 @@ rule train:
     log:
         wdbench.path("logs/train.{pack}.log"),
     wildcard_constraints:
-        pack=r".+~(?!exact\.)[a-z]+",
+        pack=r"[^~]+~(?:linear|logistic|softmax)~(?!exact\.)[a-z]+",
     params:
         run=wdbench.command,
         cells=lambda wildcards: wdbench.cells(wildcards.pack),
     priority: 10
+    shell:
+        "{params.run} train {wildcards.pack:q} 2> >(tee {log:q} >&2)"
+
+
+# networks have no oracle to wait for and take longest: first of all
+rule train_network:
+    message:
+        "train: {wildcards.pack}"
+    output:
+        rows=wdbench.path("packs/{pack}.parquet"),
+        trajectories=wdbench.path("packs/{pack}.trajectories.parquet"),
+        supports=wdbench.path("packs/{pack}.supports.parquet"),
+    log:
+        wdbench.path("logs/train.{pack}.log"),
+    wildcard_constraints:
+        pack=r"[^~]+~(?!(?:linear|logistic|softmax)~)[^~]+~[a-z]+",
+    params:
+        run=wdbench.command,
+        cells=lambda wildcards: wdbench.cells(wildcards.pack),
+    priority: 40
     shell:
         "{params.run} train {wildcards.pack:q} 2> >(tee {log:q} >&2)"
 

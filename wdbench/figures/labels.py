@@ -3,7 +3,7 @@ here.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wdbench import filters
 from wdbench.errors import UserError
@@ -94,6 +94,12 @@ LABELS = {
     "init_scale": Label("sd of the initial weights", "weights"),
     "max_error": Label("largest error found", "relative unless the check says otherwise"),
 }
+
+# the same of other iterates than the last weights
+_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η", "mid_ema": "averaged weights before the drop of η"}
+for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error"):
+    for _name, _text in _ITERATES.items():
+        LABELS[f"{_name}_{_column}"] = replace(LABELS[_column], text=f"{LABELS[_column].text}, {_text}")
 
 DATASETS = {
     "diabetes": "Diabetes",
