@@ -213,7 +213,7 @@ def test_rows_of_networks_measure_every_iterate():
     d = data()[0]
     found = train(run("mlp:depth=1,width=16", "sgd", ema=0.8, schedule="drop:at=0.5,to=0.1"))
     rng = np.random.default_rng(0)
-    block = SimpleNamespace(task="multiclass", y={"train": d.y, "val": d.y_val, "test": rng.integers(0, K, 24).astype(float)})
+    block = SimpleNamespace(task="multiclass", y={"train": d.y.astype(int), "val": d.y_val.astype(int), "test": rng.integers(0, K, 24)})
     outputs = {i: {s: z[:, None] for s, z in parts.items()} for i, parts in found.outputs.items()}
     columns = rows.measure_network(block, outputs, found.weight[None], found.bias[None])
     z = torch.tensor(found.outputs["mid_ema"]["val"])

@@ -85,7 +85,7 @@ def phase(text: str) -> Shape:
     """(t, T) -> 1 while the penalty acts, else 0. Raises UserError for a phase that is not known."""
     name, _, tail = text.partition(":")
     try:
-        share = 1.0 if name == "all" and not tail else float(tail)
+        share = (math.nan if tail else 1.0) if name == "all" else float(tail)
     except ValueError:
         share = math.nan
     if name not in _PHASES or not 0 < share <= 1:

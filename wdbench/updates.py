@@ -154,7 +154,7 @@ def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, 
     lr_t = lr * schedule
     keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2 - schedule * lr_t * decay.c2
     if form == "cautious":
-        keep = keep - lr_t * decay.k2 * (u * w >= 0)
+        keep = keep - lr_t * decay.k2 * (u * w >= 0).to(w.dtype)
     threshold = lr_t * (decay.q1 + decay.p1 * scale) if prox else None
     rounding = precision.rounding
     exact = w if state.remainder is None else w - state.remainder
