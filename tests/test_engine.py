@@ -29,7 +29,7 @@ def make_data(task, features, outputs, replicates=3, rows=70):
 
 def make_runs(model, optimiser, arithmetic, arms=21, replicates=3, steps=25, form="plain", scale=0.1, prox=True):
     program = cells.Program(model, optimiser, *arithmetic, "linear", steps, 16, form, prox)
-    couplings = [c for c in updates.COUPLINGS if cells.FORMS.get(c, "plain") == form]
+    couplings = [c for c in updates.COUPLINGS if cells.FORMS[c] == form]
     return [cells.Run(program, couplings[i % len(couplings)], 0.01 * (i % 3) * prox, 0.1 * (i % 4), 0.02, ("weights", "all")[i % 2],
                       scale, r)
             for i in range(arms) for r in range(replicates)]
@@ -65,7 +65,7 @@ NETWORKS = {"mlp:depth=1,width=16": {}, "mlp:width=12,norm=bn": {"ema": 0.9, "sc
 def test_a_network_has_the_same_bits_alone_and_in_any_pack(model, optimiser, arithmetic):
     """Every coupling and form, masks, phases and clipping side by side."""
     data = make_data("multiclass", 12, 5)
-    forms = sorted({cells.FORMS.get(c, "plain") for c in updates.COUPLINGS})
+    forms = sorted({cells.FORMS[c] for c in updates.COUPLINGS})
     runs = [
         replace(run, decay_phase=("all", "first:0.5", "last:0.2")[i % 3], clip=(math.inf, 0.5)[i % 2], init_scale=1.0,
                 decay_mask=("weights", "all", "hidden", "head")[i % 4], program=replace(run.program, **NETWORKS[model]))
@@ -216,7 +216,7 @@ def test_prox_gives_exact_zeros_and_the_subgradient_none():
     data = make_data("multiclass", 12, 5)
     zero = {}
     for coupling in ("coupled", "decoupled", "coupled_subgradient"):
-        program = cells.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, cells.FORMS.get(coupling, "plain"))
+        program = cells.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, cells.FORMS[coupling])
         weight = train([cells.Run(program, coupling, 0.05, 0.0, 0.05, "weights", 0.1, 0)], data)[0].weight
         zero[coupling] = (weight == 0).mean()
     assert zero["coupled"] > 0.05 and zero["decoupled"] > 0.05 and zero["coupled_subgradient"] == 0

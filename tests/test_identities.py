@@ -191,7 +191,7 @@ def hard_threshold(patch):
 @mutant("I14")
 def subgradient_with_prox(patch):
     def change(coupling, lambda1, lambda2, lr_max, right):
-        return replace(right, q1=lambda1) if FORMS.get(coupling) == "subgradient" else right
+        return replace(right, q1=lambda1) if FORMS[coupling] == "subgradient" else right
 
     patch(updates, "decay", _decay_with(change))
 

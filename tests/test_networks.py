@@ -28,7 +28,7 @@ def program(model, optimiser, **changes):
 
 def run(model, optimiser, coupling="decoupled", lam=0.3, **changes):
     own = {name: changes.pop(name) for name in ("ema", "schedule") if name in changes}
-    form = cells.FORMS.get(coupling, "plain")
+    form = cells.FORMS[coupling]
     base = cells.Run(replace(program(model, optimiser, form=form, prox=False), **own), coupling, 0.0, lam, RATES[optimiser],
                      "weights", 1.0, 0)
     return replace(base, **changes)
@@ -178,7 +178,7 @@ def test_couplings_of_the_literature_equal_their_formula(coupling):
     for t in range(1, steps + 1):
         g = torch.tensor(gradient(w.numpy()))
         w, state = updates.step(w, g, state, t, lr, schedules.shape("cosine")(t, steps), adam, updates.decay(coupling, 0.0, lam, lr),
-                                fp64, cells.FORMS.get(coupling, "plain"), False)
+                                fp64, cells.FORMS[coupling], False)
     expected = _reference(coupling, w0, gradient, lam, lr, steps)
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-10, atol=1e-12)
     assert np.abs(expected - _reference("none", w0, gradient, lam, lr, steps)).max() > 1e-4

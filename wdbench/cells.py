@@ -15,8 +15,8 @@ DECAY_SHARE = {
     "head": {"head": 1.0},
 }
 BIAS_SHARE = {mask: DECAY_SHARE[mask].get("bias", 0.0) for mask in ("weights", "all", "bias_hundredth")}
-# what a coupling adds to the operations of a step; the others differ from each other in numbers alone
-FORMS = {
+# which operations a coupling needs in a step; couplings of one form differ from each other in numbers alone
+FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "plain") | {
     "coupled_subgradient": "subgradient",
     "decoupled_subgradient": "subgradient",
     "cautious": "cautious",

@@ -219,7 +219,7 @@ _RESULTS = (
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, FORMS.get(cell.coupling, "plain"), lambda1 > 0, cell.ema, cell.probes)
+                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes)
     return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), cell.decay_mask, cell.init_scale, cell.replicate,
                cell.decay_phase, math.inf if cell.clip is None else cell.clip)
 

@@ -54,7 +54,7 @@ def _():
             SGD,
             updates.decay(coupling, 0.0, 0.0, 0.01),
             FP64,
-            form=FORMS.get(coupling, "plain"),
+            form=FORMS[coupling],
         )
         yield Result(8, int((found != w).sum()), coupling)
 
@@ -117,7 +117,7 @@ def _():
                     # as the engine passes them, one number a cell
                     forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
                 for decay in forms:
-                    found = _run(arithmetic, optimiser, decay, FORMS.get(coupling, "plain"))
+                    found = _run(arithmetic, optimiser, decay, FORMS[coupling])
                     runs += 1
                     if found.numpy().tobytes() != reference.numpy().tobytes():
                         differing.append(f"{optimiser.name} {coupling}")

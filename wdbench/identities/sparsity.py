@@ -123,7 +123,7 @@ def _trained(name: str, coupling: str, lr: float, steps: int) -> tuple[np.ndarra
         lr,
         updates.Optimiser(name),
         updates.decay(coupling, lam, 0.0, lr),
-        form=FORMS.get(coupling, "plain"),
+        form=FORMS[coupling],
     )
     return w.numpy(), solution.W[:, 0]
 
