@@ -221,3 +221,25 @@ def test_rows_of_networks_measure_every_iterate():
     assert columns["mid_ema_val_loss"][0] == pytest.approx(expected, rel=1e-12)
     assert columns["train_error"][0] == pytest.approx((found.outputs[""]["train"].argmax(1) != d.y).mean())
     assert columns["weight_norm"][0] == pytest.approx(np.linalg.norm(found.weight)) and math.isfinite(columns["ece"][0])
+
+
+@pytest.mark.parametrize("model", ["mlp:depth=1,width=16", "mlp:width=12,norm=bn", "mlp:width=12,depth=3,norm=bn,affine=no"])
+@pytest.mark.parametrize("compute", [torch.float64, torch.bfloat16])
+def test_the_stacked_form_is_vmap_over_the_module(model, compute):
+    from wdbench import stacked
+
+    family, options = models.parse(model)
+    module = family.build(options, D, K)
+    master = torch.float64 if compute == torch.float64 else torch.float32
+    torch.manual_seed(0)
+    params = {name: 0.5 * torch.randn(2, 16, *p.shape, dtype=master) for name, p in module.named_parameters()}
+    x, y = torch.randn(2, BATCH, D, dtype=compute), torch.randint(0, K, (2, BATCH)).to(master)
+    forward = lambda *a: family.stacked(options, *a)  # noqa: E731
+    slow = stacked.gradient(module, family.loss, params, x, y, compute)
+    fast = stacked.gradient(module, family.loss, params, x, y, compute, forward)
+    tolerance = 1e-12 if compute == torch.float64 else 0.03
+    torch.testing.assert_close(fast[0], slow[0], rtol=tolerance, atol=tolerance)
+    for name in params:
+        assert (fast[1][name] - slow[1][name]).norm() <= tolerance * (1 + slow[1][name].norm())
+    z = [stacked.predict(module, params, x, compute, 9, f) for f in (None, forward)]
+    torch.testing.assert_close(z[0], z[1], rtol=tolerance, atol=tolerance)

@@ -72,7 +72,7 @@ def widened(function: Callable[..., torch.Tensor], x: torch.Tensor, *others: tor
     """function(x, *others) computed in fp32 where x is of a shorter type, the result in the type of x."""
     if not x.is_floating_point() or x.itemsize >= 4:
         return function(x, *others)
-    wide = lambda value: value.float() if value is not None and value.is_floating_point() else value
+    wide = lambda value: value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value  # noqa: E731
     return function(wide(x), *map(wide, others)).to(x.dtype)
 
 

@@ -75,8 +75,11 @@ def build(family, options, features, outputs, stack, data, precision, device) ->
     else:
         params = stacked.initial(family, options, module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
         network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name))
-        network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute)
-        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference)
+        forward = None
+        if family.stacked is not None:
+            forward = lambda params, x, reference: family.stacked(options, params, x, reference)  # noqa: E731
+        network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute, forward)
+        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference, forward)
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}
     network.params = {name: value.to(device) for name, value in params.items()}

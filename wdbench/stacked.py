@@ -26,15 +26,21 @@ def initial(family, options, module: torch.nn.Module, normals: dict[str, torch.T
     return params
 
 
-def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None) -> torch.Tensor:
+def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None,
+            forward: Callable | None = None) -> torch.Tensor:
     """Outputs [R, B, C, *k], forward pass in `compute`, result in the parameters' type.
 
-    `reference`: batch norms take their statistics from the first `reference` rows of x alone.
+    `reference`: batch norms take their statistics from the first `reference` rows of x alone. forward(params, x, reference) ->
+    [R, C, B, *k] is the family's own way for a whole stack; without it the module runs under vmap.
     """
     master = next(iter(params.values())).dtype
     rows = x.shape[1]
     x = torch.cat([x, x[:, :1].expand(-1, -rows % ROWS_MULTIPLE, *x.shape[2:])], 1)
-    keywords = {"reference": rows if reference is None else reference}
+    reference = rows if reference is None else reference
+    if forward is not None:
+        cast = {n: v.to(compute) for n, v in params.items()}
+        return forward(cast, precision.inputs(x, compute), reference).to(master).transpose(1, 2)[:, :rows]
+    keywords = {"reference": reference}
 
     def one(p, inputs):
         cast = {n: v.to(compute) for n, v in p.items()}
@@ -43,9 +49,16 @@ def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dty
     return vmap(vmap(one, in_dims=(0, None), out_dims=1), in_dims=(0, 0))(params, x)[:, :rows]
 
 
-def gradient(module, loss: Callable, params, x, y, compute: torch.dtype):
-    """Mean data loss [R, C] and its gradient, keyed and shaped like `params`."""
+def gradient(module, loss: Callable, params, x, y, compute: torch.dtype, forward: Callable | None = None):
+    """Mean data loss [R, C] and its gradient, keyed and shaped like `params`; `forward` as in `predict`."""
     master = next(iter(params.values())).dtype
+    if forward is not None:
+        leaves = {n: v.detach().requires_grad_() for n, v in params.items()}
+        z = forward({n: v.to(compute) for n, v in leaves.items()}, precision.inputs(x, compute), None).to(master)
+        losses = vmap(vmap(loss, in_dims=(0, None)), in_dims=(0, 0))(z, y)
+        # a cell's loss depends on its own parameters alone, so the gradient of the sum is each cell's own
+        grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
+        return losses.detach(), dict(zip(leaves, grads, strict=True))
 
     def one(p, rows, targets):
         outputs = functional_call(module, {n: v.to(compute) for n, v in p.items()}, (precision.inputs(rows, compute),))

@@ -63,7 +63,8 @@ class Family:
     initial(options, parameter name, shape) -> ("normal", std) or ("constant", value);
     frozen(options, parameter name) -> not trained;
     conflict(chosen options with defaults) -> what does not go together and what would be valid, or None;
-    affine: whether the two-GEMM path of `affine.py` computes its gradient.
+    affine: whether the two-GEMM path of `affine.py` computes its gradient;
+    stacked(options, params, x, reference) -> outputs [R, C, n, k] of a whole stack, faster than vmap over the module; None: vmap.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Family:
     frozen: Callable[[Mapping[str, Any], str], bool] = nothing_frozen
     conflict: Callable[[Mapping[str, Any]], str | None] = no_conflict
     affine: bool = False
+    stacked: Callable[..., torch.Tensor] | None = None
 
     @property
     def task(self) -> str:

@@ -7,6 +7,7 @@ a > 0, exactly where eps=0 (van Laarhoven 2017, arXiv 1706.05350; Li & Arora 202
 import torch
 from torch import nn
 
+from wdbench import precision
 from wdbench.datasets.options import count
 from wdbench.models import norms
 from wdbench.models.families import Family, Setting, register
@@ -30,9 +31,33 @@ class MLP(nn.Module):
         return self.head(x)
 
 
+def stacked(options, params: dict[str, torch.Tensor], x: torch.Tensor, reference: int | None = None) -> torch.Tensor:
+    """Outputs [R, C, n, k] of a stack of `MLP`s whose cells share x [R, n, d]; params [R, C, *shape], in the type of x.
+
+    Rows are innermost, [R, C, width, n], so that the first layer of all cells is one product and a norm sums along a contiguous
+    axis. It does what vmap over `MLP.forward` does; a test holds one to the other.
+    """
+    replicates, cells, width, features = params["hidden.0.weight"].shape
+    flat = params["hidden.0.weight"].reshape(replicates, cells * width, features)
+    z = torch.bmm(flat, x.transpose(1, 2)).reshape(replicates * cells, width, -1)
+    for i in range(options["depth"]):
+        if i > 0:
+            z = torch.bmm(params[f"hidden.{i}.weight"].flatten(0, 1), z)
+        if f"hidden.{i}.bias" in params:
+            z = z + params[f"hidden.{i}.bias"].flatten(0, 1)[..., None]
+        if options["norm"] == "bn":
+            gain, bias = (params[f"norms.{i}.{name}"].flatten(0, 1)[..., None] if options["affine"] == "yes" else None
+                          for name in ("gain", "bias"))
+            z = precision.widened(norms.normalise, z, gain, bias, options["eps"], reference)
+        z = z.relu()
+    z = torch.bmm(params["head.weight"].flatten(0, 1), z) + params["head.bias"].flatten(0, 1)[..., None]
+    return z.transpose(1, 2).contiguous().unflatten(0, (replicates, cells))
+
+
 OPTIONS = {
     "width": Setting(count("units of a hidden layer"), 64),
     "depth": Setting(count("hidden layers"), 2),
 } | norms.settings("none", "bn")
 
-register(Family("mlp", ("multiclass",), MLP, softmax_loss, options=OPTIONS, frozen=norms.frozen, conflict=norms.conflict(OPTIONS)))
+register(Family("mlp", ("multiclass",), MLP, softmax_loss, options=OPTIONS, frozen=norms.frozen, conflict=norms.conflict(OPTIONS),
+                stacked=stacked))

@@ -47,6 +47,13 @@ class BatchNorm(nn.Module):
         return x * gain.reshape(shape) + bias.reshape(shape)
 
 
+def normalise(x: torch.Tensor, gain, bias, eps: float, reference: int | None = None) -> torch.Tensor:
+    """`BatchNorm` of a stack whose rows are innermost: x [..., n] along its last axis; gain and bias broadcast against x, or None."""
+    x = x - x[..., :reference].mean(-1, keepdim=True)
+    x = x / (x[..., :reference].square().mean(-1, keepdim=True) + eps).sqrt()
+    return x if gain is None else x * gain + bias
+
+
 class GroupNorm(nn.Module):
     """[n, c, h, w], each row's groups of channels to mean 0 and variance 1; Wu & He 2018 (arXiv 1803.08494)."""
 
