@@ -25,7 +25,7 @@ def cells(arms: int, replicates: int) -> tuple[list[Run], dict[int, Data]]:
     data = {r: Data("bench", "multiclass", OUTPUTS, rng.standard_normal((ROWS, FEATURES)),
                            rng.integers(0, OUTPUTS, ROWS).astype(float), rng.standard_normal((50, FEATURES)),
                            rng.integers(0, OUTPUTS, 50).astype(float)) for r in range(replicates)}
-    program = Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64, False)
+    program = Program("softmax", "adam", "fp32", "none", "constant", STEPS, 64, "plain")
     runs = [Run(program, "decoupled", 0.0, 0.01 * i / arms, 0.01, 0.0, 0.0, r) for i in range(arms) for r in range(replicates)]
     return runs, data
 

@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from wdbench import grid
+from wdbench import cells, grid
 from wdbench.config import experiment
 from wdbench.errors import UserError
 
@@ -36,6 +37,8 @@ BAD = {
     "missing lambda": (lambda c: study(c)["lambda"].pop("l1"), ["lambda has no entry for penalty 'l1'"]),
     "missing rate": (lambda c: study(c)["lr"].pop("adam"), ["lr has no entry for optimiser 'adam'"]),
     "rate of zero": (lambda c: study(c)["lr"].update(adam={"unit": "absolute", "values": [0.0]}), ["lr.adam must be above 0"]),
+    "a second moment that is not there": (lambda c: study(c).update(couplings=["coupled", "moment_split_v"]),
+                                          ["moment_split_v needs a second moment"]),
     "zero replicates": (lambda c: study(c).update(replicates=0), ["studies.grid.replicates", "0"]),
     "steps as text": (lambda c: study(c).update(steps="300"), ["studies.grid.steps", "'300' is text"]),
     "twice": (lambda c: study(c).update(optimisers=["sgd", "sgd"]), ["studies.grid.optimisers", "twice"]),
@@ -54,6 +57,10 @@ def test_a_misfit_is_one_sentence_that_names_file_field_and_value(name, tmp_path
     assert message.startswith(str(path)) and "\n" not in message
     for part in expected:
         assert part in message
+
+
+def test_every_coupling_of_the_engine_can_be_written():
+    assert set(get_args(experiment.Coupling)) == set(cells.FORMS)
 
 
 def test_a_key_given_twice_is_refused(tmp_path):

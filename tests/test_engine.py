@@ -1,5 +1,6 @@
 """The engine: bit contract, two gradient paths, divergence, fidelity."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -24,9 +25,9 @@ def make_data(task, features, outputs, replicates=3, rows=70):
             for r in range(replicates)}
 
 
-def make_runs(model, optimiser, arithmetic, arms=21, replicates=3, steps=25, subgradient=False, scale=0.1):
-    program = cells.Program(model, optimiser, *arithmetic, "linear", steps, 16, subgradient)
-    couplings = ("coupled_subgradient", "decoupled_subgradient") if subgradient else ("coupled", "decoupled", "independent")
+def make_runs(model, optimiser, arithmetic, arms=21, replicates=3, steps=25, form="plain", scale=0.1):
+    program = cells.Program(model, optimiser, *arithmetic, "linear", steps, 16, form)
+    couplings = [coupling for coupling, its in cells.FORMS.items() if its == form]
     return [cells.Run(program, couplings[i % len(couplings)], 0.01 * (i % 3), 0.1 * (i % 4), 0.02, float(i % 2), scale, r)
             for i in range(arms) for r in range(replicates)]
 
@@ -53,6 +54,28 @@ def test_a_cell_has_the_same_bits_alone_and_in_any_pack(model, optimiser, arithm
     assert all(same(shuffled[k], whole[i]) for k, i in enumerate(order))
 
 
+@pytest.mark.parametrize("form", sorted(set(cells.FORMS.values()) - {"plain"}))
+@pytest.mark.parametrize("optimiser, arithmetic", list(product(updates.OPTIMISERS, ARITHMETIC)))
+def test_a_cell_has_the_same_bits_in_every_form(optimiser, arithmetic, form):
+    data = make_data(*TASKS["softmax"])
+    runs = make_runs("softmax", optimiser, arithmetic, form=form)
+    whole = train(runs, data)
+    for position in (0, 25, 62):
+        assert same(train([runs[position]], data)[0], whole[position])
+    # beside cells of other forms, and beside cells without one of the penalties: what a stack holds does not choose its operations
+    mixed = [*runs[:9], *make_runs("softmax", optimiser, arithmetic)[:9], *runs[9:18]]
+    found = train(mixed, data)
+    assert all(same(found[k], whole[k]) for k in range(9)) and all(same(found[9 + k], whole[k]) for k in range(9, 18))
+
+
+def test_what_a_form_leaves_out_is_the_float_zero():
+    """A number that no coupling of the stack's form sets costs nothing; one that some coupling sets is there for every cell."""
+    fields = {form: updates.numbers(form) for form in cells.FORMS.values()}
+    assert fields["plain"] == {"a2", "d2", "i2", "c2", "q1", "p1"} and fields["cautious"] == {"k2", "q1"}
+    assert fields["subgradient"] == {"a2", "a1", "d2", "d1"} and fields["moment_split"] == {"m2", "v2", "p1"}
+    assert set().union(*fields.values()) == set(updates.Decay.__dataclass_fields__)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_thread_count_does_not_reach_the_bits(threads):
     data = make_data("multiclass", 60, 10, rows=300)
@@ -68,10 +91,11 @@ def test_thread_count_does_not_reach_the_bits(threads):
 @pytest.mark.parametrize("optimiser, arithmetic", list(product(updates.OPTIMISERS, ARITHMETIC)))
 def test_lambda_zero_makes_every_coupling_the_unpenalised_run(optimiser, arithmetic):
     data = make_data("multiclass", 12, 5)
-    program = cells.Program("softmax", optimiser, *arithmetic, "linear", 30, 16, False)
-    couplings = ("coupled", "decoupled", "independent")
-    found = train([cells.Run(program, c, 0.0, 0.0, 0.05, 1.0, 0.1, 0) for c in couplings], data)
-    assert all((found[i].weight == found[0].weight).all() and (found[i].bias == found[0].bias).all() for i in (1, 2))
+    programs = {form: cells.Program("softmax", optimiser, *arithmetic, "linear", 30, 16, form) for form in cells.FORMS.values()}
+    runs = [cells.Run(programs[form], c, 0.0, 0.0, 0.05, 1.0, 0.1, 0) for c, form in cells.FORMS.items()]
+    found = train(runs, data)
+    assert len(found) == len(updates.COUPLINGS)
+    assert all((other.weight == found[0].weight).all() and (other.bias == found[0].bias).all() for other in found.values())
 
 
 @pytest.mark.parametrize("model, optimiser", list(product(TASKS, ("sgd", "momentum", "adam"))))
@@ -146,10 +170,79 @@ def test_parity_with_torch_optim_in_fp64(optimiser, coupling):
     torch.testing.assert_close(w, expected, rtol=1e-11, atol=1e-12)
 
 
+def plain_loop(optimiser, coupling, lambda1, lambda2, lr, w, grads, schedule):
+    """The new couplings written again, one number at a time: Python floats, scalar loops, textbook Adam."""
+    mu, b1, b2, eps = 0.9, 0.9, 0.999, 1e-8
+    w, m, v = [float(x) for x in w], [0.0] * len(w), [0.0] * len(w)
+    for t, row in enumerate(grads, 1):
+        rate = lr * schedule(t)
+        for i, noise in enumerate(row):
+            g = float(noise) + 0.3 * w[i]
+            first = g + lambda2 * w[i] if coupling == "moment_split_m" else g
+            second = g + lambda2 * w[i] if coupling == "moment_split_v" else g
+            metric = 1.0
+            if optimiser == "adam":
+                m[i] = b1 * m[i] + (1 - b1) * first
+                v[i] = b2 * v[i] + (1 - b2) * second ** 2
+                metric = 1 / ((v[i] / (1 - b2**t)) ** 0.5 + eps)
+                u = m[i] / (1 - b1**t) * metric
+            elif optimiser == "sgd":
+                u = first
+            else:
+                metric, m[i] = 1 / (1 - mu), mu * m[i] + first
+                u = first + mu * m[i] if optimiser == "nesterov" else m[i]
+            rule = {"cautious": rate * lambda2 if u * w[i] >= 0 else 0.0, "corrected": rate**2 / lr * lambda2}
+            new = w[i] - rate * u - rule.get(coupling, 0.0) * w[i]
+            threshold = rate * lambda1 * (metric if coupling.startswith("moment") else 1.0)
+            w[i] = (abs(new) > threshold) * (new - threshold * (1 if new > 0 else -1))
+    return torch.tensor(w, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("optimiser", updates.OPTIMISERS)
+@pytest.mark.parametrize("coupling", ["cautious", "corrected", "moment_split_m", "moment_split_v"])
+@pytest.mark.parametrize("lambda1, lambda2", [(0.0, 0.5), (0.01, 0.5)])
+def test_new_couplings_are_a_plain_loop(optimiser, coupling, lambda1, lambda2):
+    torch.manual_seed(5)
+    w, grads = torch.randn(20, dtype=torch.float64), torch.randn(50, 20, dtype=torch.float64)
+    schedule = lambda t: 1 - (t - 1) / 50
+    expected = plain_loop(optimiser, coupling, lambda1, lambda2, 0.02, w, grads, schedule)
+    arithmetic, chosen = precision.make("fp64"), updates.Optimiser(optimiser)
+    floats = updates.decay(coupling, lambda1, lambda2, 0.02)
+    tensors = replace(floats, **{f: torch.full((20,), getattr(floats, f), dtype=torch.float64)
+                                 for f in updates.numbers(cells.FORMS[coupling])})
+    for numbers in (floats, tensors):
+        found, state = w, updates.initial_state(w, chosen, arithmetic)
+        for t, g in enumerate(grads, 1):
+            found, state = updates.step(found, g + 0.3 * found, state, t, 0.02, schedule(t), chosen, numbers, arithmetic,
+                                        cells.FORMS[coupling])
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+        assert (expected - plain_loop(optimiser, "none", lambda1, 0.0, 0.02, w, grads, schedule)).abs().max() > 1e-3 \
+            or (coupling == "moment_split_v" and optimiser != "adam")
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum", "nesterov"])
+def test_without_a_second_moment_moment_split_m_is_coupled(optimiser):
+    data = make_data("multiclass", 12, 5)
+    coupled, split = (train(make_runs("softmax", optimiser, ("fp32", "none"), form=form), data) for form in ("plain", "moment_split"))
+    both = [(k, j) for k in coupled for j in split
+            if (a := make_runs("softmax", optimiser, ("fp32", "none"))[k]).coupling == "coupled"
+            and (b := make_runs("softmax", optimiser, ("fp32", "none"), form="moment_split")[j]).coupling == "moment_split_m"
+            and replace(a, program=None, coupling="") == replace(b, program=None, coupling="")]
+    assert len(both) >= 6 and all((coupled[k].weight == split[j].weight).all() for k, j in both)
+
+
+@pytest.mark.parametrize("coupling", ["corrected", "cautious", "moment_split_m"])
+def test_fidelity_of_the_new_couplings_is_one_in_fp32(coupling):
+    data = make_data("multiclass", 12, 5)
+    program = cells.Program("softmax", "adam", "fp32", "none", "linear", 60, 16, cells.FORMS[coupling])
+    found = train([cells.Run(program, coupling, 0.0, 0.05, 0.01, 0.0, 0.1, 0)], data)[0].probe["fidelity"]
+    assert found == pytest.approx(1, abs=0.02)
+
+
 def test_independent_decay_is_a_reparametrisation():
     """lambda_independent = eta_max lambda_decoupled, any schedule proportional to eta (claims I16)."""
     data = make_data("regression", 7, 1)
-    program = cells.Program("linear", "adam", "fp64", "none", "cosine", 40, 16, False)
+    program = cells.Program("linear", "adam", "fp64", "none", "cosine", 40, 16, "plain")
     runs = [cells.Run(program, "decoupled", 0.0, 0.5, 0.02, 0.0, 0.1, 0),
             cells.Run(program, "independent", 0.0, 0.5 * 0.02, 0.02, 0.0, 0.1, 0)]
     found = train(runs, data)
@@ -173,7 +266,7 @@ def test_divergence_is_an_outcome_and_stays_in_its_cell():
 def test_fidelity_sees_what_nearest_rounding_does_to_decoupled_decay(optimiser):
     data = make_data("multiclass", 12, 5)
     def fidelity(arithmetic, coupling, lam):
-        program = cells.Program("softmax", optimiser, *arithmetic, "constant", 60, 16, False)
+        program = cells.Program("softmax", optimiser, *arithmetic, "constant", 60, 16, "plain")
         return train([cells.Run(program, coupling, 0.0, lam, 0.01, 0.0, 0.1, 0)], data)[0].probe["fidelity"]
     below, above = 0.05, 2.0
     assert fidelity(("fp32", "none"), "decoupled", below) == pytest.approx(1, abs=0.01)
@@ -187,8 +280,8 @@ def test_fidelity_sees_what_nearest_rounding_does_to_decoupled_decay(optimiser):
 def test_prox_gives_exact_zeros_and_the_subgradient_none():
     data = make_data("multiclass", 12, 5)
     zero = {}
-    for subgradient, coupling in ((False, "coupled"), (False, "decoupled"), (True, "coupled_subgradient")):
-        program = cells.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, subgradient)
+    for coupling in ("coupled", "decoupled", "coupled_subgradient"):
+        program = cells.Program("softmax", "sgd", "fp32", "none", "linear", 60, 16, cells.FORMS[coupling])
         weight = train([cells.Run(program, coupling, 0.05, 0.0, 0.05, 0.0, 0.1, 0)], data)[0].weight
         zero[coupling] = (weight == 0).mean()
     assert zero["coupled"] > 0.05 and zero["decoupled"] > 0.05 and zero["coupled_subgradient"] == 0

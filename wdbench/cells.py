@@ -6,13 +6,25 @@ import numpy as np
 
 # lambda of the bias in units of the weights', by decay mask
 BIAS_SHARE = {"weights": 0.0, "all": 1.0, "bias_hundredth": 0.01}
-# couplings whose L1 part is a subgradient, an operation that the others do without
-SUBGRADIENT = ("coupled_subgradient", "decoupled_subgradient")
+# coupling -> form of its update: what cells of one stack share, because a form is an operation that the others do without, and
+# whether an operation runs may not depend on what else is stacked (g + 0 w is not always g)
+FORMS = {
+    "coupled": "plain",
+    "decoupled": "plain",
+    "independent": "plain",
+    "coupled_subgradient": "subgradient",
+    "decoupled_subgradient": "subgradient",
+    "corrected": "plain",
+    "cautious": "cautious",
+    "moment_split_m": "moment_split",
+    "moment_split_v": "moment_split",
+}
+SUBGRADIENT = tuple(coupling for coupling, form in FORMS.items() if form == "subgradient")
 
 
 @dataclass(frozen=True)
 class Program:
-    """What the cells of one stack share; `subgradient` because it adds an operation to every step."""
+    """What the cells of one stack share; `form`: one of FORMS' values."""
 
     model: str
     optimiser: str
@@ -21,7 +33,7 @@ class Program:
     schedule: str
     steps: int
     batch_size: int
-    subgradient: bool
+    form: str
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     network = build(family, features, outputs, stack, data, precision, device)
     held = _held(stack, data, precision, device)
     lr = stack.numbers(lambda run: run.lr).to(device)
-    numbers = coefficients(stack, family, network, device)
+    numbers = coefficients(stack, program.form, family, network, device)
     states = {name: updates.initial_state(w, optimiser, precision) for name, w in network.params.items()}
     schedule = SCHEDULES[program.schedule]
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
@@ -121,7 +121,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
         for name, w in network.params.items():
             decay = numbers[name]
             rate = network.spread(lr, w)
-            arguments = (w, grads[name], states[name], t, rate, s, optimiser, decay, precision, program.subgradient, bits[name])
+            arguments = (w, grads[name], states[name], t, rate, s, optimiser, decay, precision, program.form, bits[name])
             if t in probed and not family.is_bias(name):
                 probes.observe(sums, *arguments, network.cell_axis)
             _update(*arguments, network.cell_axis)
@@ -131,7 +131,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     return _outcomes(stack, chunk, network, sums, watch, trajectory)
 
 
-def _update(w, g, state, t, lr, s, optimiser, decay, precision, subgradient, bits, cell_axis) -> None:
+def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, bits, cell_axis) -> None:
     """Take the step in place, in slices along axis 1 whose temporaries stay in the second-level cache."""
     # axis 1 of a generic stack is the cells, along which the per-cell numbers would have to be cut too
     rows = w.shape[1] if cell_axis == 1 else max(1, CACHE_SLICE * w.shape[1] // w.numel())
@@ -140,7 +140,7 @@ def _update(w, g, state, t, lr, s, optimiser, decay, precision, subgradient, bit
         cut = lambda tensor: None if tensor is None else tensor[:, part]  # noqa: B023 (used at once)
         new, after = updates.step(
             cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, lr, s, optimiser,
-            decay, precision, subgradient, cut(bits),
+            decay, precision, form, cut(bits),
         )
         w[:, part] = new
         for old, fresh in ((state.m, after.m), (state.v, after.v), (state.remainder, after.remainder)):

@@ -55,7 +55,7 @@ def _subset(tensor, stride: int):
     return tensor[:, ::stride] if isinstance(tensor, torch.Tensor) and tensor.ndim > 1 and tensor.shape[1] > 1 else tensor
 
 
-def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precision, subgradient, bits, cell_axis: int) -> None:
+def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precision, form, bits, cell_axis: int) -> None:
     """Add one step's measurement of one tensor, shaped as in `updates.step`, to `sums`.
 
     Tensors of the affine layout [R, d, k, C] with more than MAX_COORDINATES coordinates a cell are measured on evenly spaced
@@ -68,7 +68,7 @@ def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precisio
     nothing = decay.map(lambda value: value * 0)
 
     def rounded(numbers):
-        new, after = updates.step(w, g, state, t, lr, schedule, optimiser, numbers, precision, subgradient, bits)
+        new, after = updates.step(w, g, state, t, lr, schedule, optimiser, numbers, precision, form, bits)
         return (new if after.remainder is None else new - after.remainder).double()
 
     start = (w if state.remainder is None else w - state.remainder).double()
@@ -77,7 +77,7 @@ def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precisio
     def ideal(numbers):
         wider = numbers.map(lambda v: v.double() if isinstance(v, torch.Tensor) else v)
         rate = lr.double() if isinstance(lr, torch.Tensor) else lr
-        return updates.step(start, g.double(), wide, t, rate, schedule, optimiser, wider, FP64, subgradient)[0]
+        return updates.step(start, g.double(), wide, t, rate, schedule, optimiser, wider, FP64, form)[0]
 
     with_decay, target = rounded(decay), ideal(decay)
     applied, intended = with_decay - rounded(nothing), target - ideal(nothing)

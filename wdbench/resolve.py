@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wdbench import datasets, oracle, penalties, rows
-from wdbench.cells import BIAS_SHARE, SUBGRADIENT, Data, Program, Run
+from wdbench.cells import BIAS_SHARE, FORMS, Data, Program, Run
 from wdbench.errors import UserError
 from wdbench.grid import Cell
 
@@ -196,7 +196,7 @@ _RESULTS = (
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, cell.coupling in SUBGRADIENT)
+                             cell.batch_size, FORMS[cell.coupling])
     return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), BIAS_SHARE[cell.decay_mask],
                       cell.init_scale, cell.replicate)
 

@@ -73,9 +73,9 @@ def build(family, features, outputs, stack, data, precision, device) -> Network:
     return network
 
 
-def coefficients(stack, family, network, device) -> dict[str, updates.Decay]:
-    """Each tensor's decay numbers; a bias gets the mask's share of its cell's."""
-    result = {}
+def coefficients(stack, form, family, network, device) -> dict[str, updates.Decay]:
+    """Each tensor's decay numbers; a bias gets the mask's share of its cell's. Fields that no coupling of `form` sets stay 0.0."""
+    result, fields = {}, updates.numbers(form)
     for name, w in network.params.items():
         share = (lambda run: run.bias_factor) if family.is_bias(name) else (lambda run: 1.0)
 
@@ -84,7 +84,7 @@ def coefficients(stack, family, network, device) -> dict[str, updates.Decay]:
 
         result[name] = updates.Decay(**{
             field: network.spread(stack.numbers(lambda run, f=field: getattr(numbers(run), f)).to(device), w)
-            for field in updates.Decay.__dataclass_fields__
+            for field in sorted(fields)
         })
     return result
 

@@ -3,11 +3,13 @@
 With g the gradient of the data loss, eta_t the learning rate of step t, s_t = eta_t / eta_max, lambda2 and lambda1 the penalties:
 
     gradient    g~ = g + a2 w + a1 sign(w)                             a2, a1: what the coupling puts into the gradient
+    moments     m takes g~ + m2 w, v takes (g~ + v2 w)^2               m2, v2: what enters one moment and not the other
     sgd         u = g~,                          P = 1
     momentum    m <- mu m + g~,  u = m,          P = 1 / (1 - mu)      (torch.optim.SGD without dampening)
     nesterov    m <- mu m + g~,  u = g~ + mu m,  P = 1 / (1 - mu)
     adam        m <- b1 m + (1-b1) g~, v <- b2 v + (1-b2) g~^2, u = m^ / (sqrt(v^) + eps), P = 1 / (sqrt(v^) + eps)
-    step        w' = (1 - eta_t d2 - s_t i2) w - eta_t u               d2: decoupled, i2: independent decay
+    step        w' = (1 - eta_t (d2 + s_t c2 + k2 1[u w >= 0]) - s_t i2) w - eta_t u
+                                                                       d2: decoupled, i2: independent, c2: corrected, k2: cautious
     prox        w'' = soft(w', eta_t (q1 + p1 P))                      soft(w, t) = w - clamp(w, -t, t)
 
 Couplings, as the numbers that they set:
@@ -18,19 +20,26 @@ Couplings, as the numbers that they set:
     independent             i2 = lambda2, q1 = lambda1 / eta_max       the original form: decay does not scale with eta_max
     coupled_subgradient     a2 = lambda2, a1 = lambda1   what autograd of the penalised loss does: no exact zeros (the trap)
     decoupled_subgradient   d2 = lambda2, and w' also loses eta_t lambda1 sign(w)
+    corrected               c2 = lambda2, q1 = lambda1   AdamC, Defazio 2025 (arXiv 2506.02285): decay eta_t^2 / eta_max lambda2
+    cautious                k2 = lambda2, q1 = lambda1   Chen et al. 2025 (arXiv 2510.12402): decays only the coordinates that u moves
+                                                         towards 0, and those with u w = 0
+    moment_split_m          m2 = lambda2, p1 = lambda1   L2 in Adam's first moment only; without a second moment this is coupled
+    moment_split_v          v2 = lambda2, p1 = lambda1   L2 in Adam's second moment only: no decay, smaller steps where w is large.
+                                                         Both: which moment is to blame (Bjorck et al. 2021, arXiv 2012.13841)
 
-With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit.
+With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit. `form` (cells.FORMS) says which
+operations a coupling needs beside the plain ones; it has to be that of the coupling whose numbers are passed.
 """
 
 from dataclasses import dataclass, fields, replace
 
 import torch
 
-from wdbench.cells import SUBGRADIENT
+from wdbench.cells import FORMS
 from wdbench.precision import Precision, nearest, stochastic
 
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
-COUPLINGS = ("coupled", "decoupled", "independent", *SUBGRADIENT)
+COUPLINGS = tuple(FORMS)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,10 @@ class Decay:
     i2: torch.Tensor | float = 0.0
     q1: torch.Tensor | float = 0.0
     p1: torch.Tensor | float = 0.0
+    c2: torch.Tensor | float = 0.0
+    k2: torch.Tensor | float = 0.0
+    m2: torch.Tensor | float = 0.0
+    v2: torch.Tensor | float = 0.0
 
     def map(self, function) -> "Decay":
         return Decay(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
@@ -76,7 +89,21 @@ def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay
         return Decay(a2=lambda2, a1=lambda1)
     if coupling == "decoupled_subgradient":
         return Decay(d2=lambda2, d1=lambda1)
+    if coupling == "corrected":
+        return Decay(c2=lambda2, q1=lambda1)
+    if coupling == "cautious":
+        return Decay(k2=lambda2, q1=lambda1)
+    if coupling == "moment_split_m":
+        return Decay(m2=lambda2, p1=lambda1)
+    if coupling == "moment_split_v":
+        return Decay(v2=lambda2, p1=lambda1)
     raise ValueError(f"unknown coupling {coupling!r}; one of {', '.join(COUPLINGS)}")
+
+
+def numbers(form: str) -> frozenset[str]:
+    """Fields of Decay that some coupling of `form` sets. All others are the float 0 in every stack of the form."""
+    couplings = [coupling for coupling, its in FORMS.items() if its == form]
+    return frozenset(name for c in couplings for name, value in vars(decay(c, 1.0, 1.0, 1.0)).items() if value)
 
 
 @dataclass(frozen=True)
@@ -97,16 +124,36 @@ def initial_state(w: torch.Tensor, optimiser: Optimiser, precision: Precision) -
     )
 
 
-def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, subgradient: bool):
+def _on(number) -> bool:
+    """Whether a number of Decay asks for its operation: a tensor always does, whatever it holds."""
+    return isinstance(number, torch.Tensor) or number != 0.0
+
+
+def _plus(g, number, w):
+    """g + number w."""
+    if not _on(number):
+        return g
+    return torch.addcmul(g, w, number) if isinstance(number, torch.Tensor) else g + number * w
+
+
+def agrees(u: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """1[u w >= 0], the mask of cautious decay: where the step does not move w away from 0. It is 1 where u = 0."""
+    return (u * w >= 0).type_as(w)
+
+
+def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, form: str = "plain"):
     """(u, P, new state) of step t = 1, 2, ...; P is a float, or a tensor for adam."""
-    g = torch.addcmul(g, w, decay.a2) if isinstance(decay.a2, torch.Tensor) else g + decay.a2 * w
-    if subgradient:
+    g = _plus(g, decay.a2, w)
+    if form == "subgradient":
         g = g + decay.a1 * torch.sign(w)
+    squared = g
+    if form == "moment_split":
+        g, squared = _plus(g, decay.m2, w), _plus(g, decay.v2, w)
     if optimiser.name == "sgd":
         return g, 1.0, state
     if optimiser.name == "adam":
         m = torch.lerp(state.m, g, 1.0 - optimiser.beta1)
-        v = (state.v * optimiser.beta2).addcmul_(g, g, value=1.0 - optimiser.beta2)
+        v = (state.v * optimiser.beta2).addcmul_(squared, squared, value=1.0 - optimiser.beta2)
         # the order of torch.optim.Adam: sqrt(v)/sqrt(1-b2^t) + eps
         root = v.sqrt().div_((1.0 - optimiser.beta2**t) ** 0.5).add_(optimiser.eps)
         scale = root.reciprocal_()
@@ -123,23 +170,27 @@ def soft(w: torch.Tensor, threshold) -> torch.Tensor:
 
 
 def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, decay: Decay, precision: Precision,
-         subgradient: bool = False, bits=None):
+         form: str = "plain", bits=None):
     """Weights and state after step t = 1, 2, ... (module docstring).
 
-    w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1]; bits: int32 noise for stochastic rounding.
+    w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1], or a tensor that broadcasts like lr; form: that
+    of the coupling (cells.FORMS); bits: int32 noise for stochastic rounding.
     """
-    u, scale, state = direction(w, g, state, t, optimiser, decay, subgradient)
+    u, scale, state = direction(w, g, state, t, optimiser, decay, form)
     lr_t = lr * schedule
-    keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2
-    threshold = lr_t * (decay.q1 + decay.p1 * scale)
-    lost = lr_t * decay.d1 * torch.sign(w) if subgradient else 0.0
+    threshold = lr_t * (decay.q1 + decay.p1 * scale if _on(decay.p1) else decay.q1)
+    exact = w if state.remainder is None else w - state.remainder
+    keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2 - lr_t * schedule * decay.c2
+    if form == "cautious":
+        keep = keep - lr_t * decay.k2 * agrees(u, exact)
+    decayed = exact * keep
+    if form == "subgradient":
+        decayed = decayed - lr_t * decay.d1 * torch.sign(w)
     rounding = precision.rounding
     if rounding == "nearest_split":
-        w = nearest(w * keep - lost)
-        w = nearest(w - lr_t * u)
+        w = nearest(nearest(decayed) - lr_t * u)
         return nearest(soft(w, threshold)), state
-    exact = w if state.remainder is None else w - state.remainder
-    target = soft(exact * keep - lost - lr_t * u, threshold)
+    target = soft(decayed - lr_t * u, threshold)
     if rounding == "nearest_once":
         target = nearest(target)
     elif rounding == "stochastic":

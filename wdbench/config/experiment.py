@@ -15,7 +15,8 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
-Coupling = Literal["coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient"]
+Coupling = Literal["coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient", "corrected", "cautious",
+                   "moment_split_m", "moment_split_v"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth"]
@@ -107,6 +108,8 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and (self.steps is None or self.batch_size is None):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
+        if "moment_split_v" in self.couplings and any(o != "adam" for o in trained):
+            raise ValueError("couplings: moment_split_v needs a second moment, which of the optimisers only adam has")
         for optimiser in trained:
             if optimiser not in self.lr:
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from wdbench import models, penalties, precision, updates
-from wdbench.cells import SUBGRADIENT
+from wdbench.cells import FORMS
 from wdbench.identities.problems import FP64, SGD, descend, minimise, quadratic, regression, tensor
 from wdbench.identities.registry import Result, check, generator, relative
 
@@ -13,7 +13,7 @@ ARITHMETICS = (("fp64", "none"), ("fp32", "none"), ("bf16_compute", "none")) + t
 )
 
 
-def _run(arithmetic, optimiser, decay, subgradient: bool, steps: int = 100) -> torch.Tensor:
+def _run(arithmetic, optimiser, decay, form: str, steps: int = 100) -> torch.Tensor:
     """Weights after minibatch training in `arithmetic`, with a linear schedule and fixed noise."""
     x, y = (tensor(a, arithmetic.compute) for a in regression("I1", 64, 8))
     order = torch.as_tensor(generator("I1").integers(0, 64, (steps, 16)))
@@ -33,7 +33,7 @@ def _run(arithmetic, optimiser, decay, subgradient: bool, steps: int = 100) -> t
         decay,
         arithmetic,
         lambda t: 1 - (t - 1) / steps,
-        subgradient,
+        form,
         generator("I1", 2),
     )
 
@@ -54,7 +54,7 @@ def _():
             SGD,
             updates.decay(coupling, 0.0, 0.0, 0.01),
             FP64,
-            subgradient=coupling in SUBGRADIENT,
+            form=FORMS[coupling],
         )
         yield Result(8, int((found != w).sum()), coupling)
 
@@ -110,14 +110,14 @@ def _():
         arithmetic = precision.make(name, rounding)
         runs, differing = 0, []
         for optimiser in map(updates.Optimiser, updates.OPTIMISERS):
-            reference = _run(arithmetic, optimiser, updates.Decay(), False)
+            reference = _run(arithmetic, optimiser, updates.Decay(), "plain")
             for coupling in updates.COUPLINGS:
                 forms = [updates.decay(coupling, 0.0, 0.0, 0.01)]
                 if rounding == "none":
                     # as the engine passes them, one number a cell
                     forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
                 for decay in forms:
-                    found = _run(arithmetic, optimiser, decay, coupling in SUBGRADIENT)
+                    found = _run(arithmetic, optimiser, decay, FORMS[coupling])
                     runs += 1
                     if found.numpy().tobytes() != reference.numpy().tobytes():
                         differing.append(f"{optimiser.name} {coupling}")

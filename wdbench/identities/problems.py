@@ -47,7 +47,7 @@ def iterates(
     decay=None,
     arithmetic=FP64,
     schedule: Callable[[int], float] = lambda t: 1.0,
-    subgradient: bool = False,
+    form: str = "plain",
     noise: np.random.Generator | None = None,
 ) -> Iterator[torch.Tensor]:
     """w and what each of `steps` production updates makes of it; gradient(w, t) is that of the data loss."""
@@ -57,7 +57,7 @@ def iterates(
     for t in range(1, steps + 1):
         bits = None if noise is None else torch.as_tensor(noise.integers(0, 1 << 16, w.shape, dtype=np.int32))
         w, state = updates.step(
-            w, gradient(w, t), state, t, lr, schedule(t), optimiser, decay, arithmetic, subgradient, bits
+            w, gradient(w, t), state, t, lr, schedule(t), optimiser, decay, arithmetic, form, bits
         )
         yield w
 

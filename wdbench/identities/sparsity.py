@@ -3,7 +3,7 @@
 import numpy as np
 
 from wdbench import penalties, updates
-from wdbench.cells import SUBGRADIENT
+from wdbench.cells import FORMS, SUBGRADIENT
 from wdbench.identities.problems import data_loss, descend, minimise, regression, tensor, trajectory
 from wdbench.identities.registry import Result, check, counter, generator, relative
 
@@ -123,7 +123,7 @@ def _trained(name: str, coupling: str, lr: float, steps: int) -> tuple[np.ndarra
         lr,
         updates.Optimiser(name),
         updates.decay(coupling, lam, 0.0, lr),
-        subgradient=coupling in SUBGRADIENT,
+        form=FORMS[coupling],
     )
     return w.numpy(), solution.W[:, 0]
 
@@ -180,7 +180,7 @@ def _():
 )
 def _():
     decay = updates.decay("coupled_subgradient", 0.05, 0.0, 0.1)
-    track = trajectory(tensor([0.0137]), lambda w, t: 0 * w, 200, 0.1, decay=decay, subgradient=True)
+    track = trajectory(tensor([0.0137]), lambda w, t: 0 * w, 200, 0.1, decay=decay, form="subgradient")
     return Result(200, float((track[1:].sign() != track[:-1].sign()).double().mean()))
 
 
