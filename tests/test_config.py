@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from wdbench import datasets, grid
+from wdbench import cells, datasets, grid
 from wdbench.config import experiment
 from wdbench.errors import UserError
 
@@ -40,6 +41,8 @@ BAD = {
     "steps as text": (lambda c: study(c).update(steps="300"), ["studies.grid.steps", "'300' is text"]),
     "twice": (lambda c: study(c).update(optimisers=["sgd", "sgd"]), ["studies.grid.optimisers", "twice"]),
     "studies of another kind": (lambda c: c.update(studies=[1]), ["studies", "[1]"]),
+    "a second moment that is not there": (lambda c: study(c).update(couplings=["coupled", "moment_split_v"]),
+                                          ["moment_split_v needs a second moment"]),
     "infinite": (lambda c: study(c)["lambda"].update(l2={"values": [float("inf")]}), ["studies.grid.lambda.l2.values", "inf"]),
 }
 
@@ -121,3 +124,7 @@ def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):
     assert set(grid.pack_cells(part, pack)) - set(grid.pack_cells(whole, pack)) == {
         c for c in grid.pack_cells(part, pack) if c.penalty == "l2"}
     assert all(c.pack == pack for c in grid.pack_cells(part, pack))
+
+
+def test_every_coupling_of_the_engine_can_be_written():
+    assert set(get_args(experiment.Coupling)) == set(cells.FORMS)

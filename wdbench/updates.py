@@ -25,18 +25,19 @@ Couplings, as the numbers that they set:
     moment_split_v          v2 = lambda2, p1 = lambda1   L2 enters Adam's second moment and not its first; no decay elsewhere
                                                          (for the question of Bjorck et al. 2021, arXiv 2012.13841)
 
-With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit.
+With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit. `form` (cells.FORMS) says which
+operations a coupling needs beside the plain ones; it has to be that of the coupling whose numbers are passed.
 """
 
 from dataclasses import dataclass, fields, replace
 
 import torch
 
+from wdbench.cells import FORMS
 from wdbench.precision import Precision, nearest, stochastic
 
 OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
-COUPLINGS = ("coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-             "coupled_subgradient", "decoupled_subgradient")
+COUPLINGS = tuple(FORMS)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,12 @@ def initial_state(w: torch.Tensor, optimiser: Optimiser, precision: Precision) -
     )
 
 
-def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, form: str):
+def agrees(u: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """1[u w >= 0], the mask of cautious decay: where the step does not move w away from 0. It is 1 where u = 0."""
+    return (u * w >= 0).type_as(w)
+
+
+def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, form: str = "plain"):
     """(u, P, new state) of step t = 1, 2, ...; P is a float, or a tensor for adam."""
     g = torch.addcmul(g, w, decay.a2) if isinstance(decay.a2, torch.Tensor) else g + decay.a2 * w
     second = g
@@ -153,11 +159,11 @@ def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, 
     u, scale, state = direction(w, g, state, t, optimiser, decay, form)
     lr_t = lr * schedule
     keep = 1.0 - lr_t * decay.d2 - schedule * decay.i2 - schedule * lr_t * decay.c2
+    exact = w if state.remainder is None else w - state.remainder
     if form == "cautious":
-        keep = keep - lr_t * decay.k2 * (u * w >= 0).to(w.dtype)
+        keep = keep - lr_t * decay.k2 * agrees(u, exact)
     threshold = lr_t * (decay.q1 + decay.p1 * scale) if prox else None
     rounding = precision.rounding
-    exact = w if state.remainder is None else w - state.remainder
     kept = exact * keep
     if form == "subgradient":
         kept -= lr_t * decay.d1 * torch.sign(w)

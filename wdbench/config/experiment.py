@@ -134,6 +134,8 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
+        if "moment_split_v" in self.couplings and any(o != "adam" for o in trained):
+            raise ValueError("couplings: moment_split_v needs a second moment, which of the optimisers only adam has")
         for optimiser in trained:
             if optimiser not in self.lr:
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")

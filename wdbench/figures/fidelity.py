@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from wdbench.cells import FORMS
 from wdbench.claims import selection
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, panels, style, words
@@ -43,11 +44,7 @@ def points(runs: DataFrame, column: str) -> DataFrame:
 def draw(runs: DataFrame, metric: str) -> Figure:
     """The figure of `fidelity` for these rows, whatever claim they serve."""
     found = points(runs, metric)
-    couplings = [
-        c
-        for c in ("coupled", "decoupled", "independent", "coupled_subgradient", "decoupled_subgradient")
-        if c in set(found["coupling"])
-    ]
+    couplings = [c for c in FORMS if c in set(found["coupling"])]
     if not couplings:
         return style.message_figure("no cell has both a learning rate and a measured fidelity")
     shown = [

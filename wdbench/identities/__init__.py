@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from wdbench.identities import (  # noqa: F401  (importing a file registers its checks)
+    averages,
     bias_scale_noise,
     classes,
     conventions,
@@ -19,9 +20,12 @@ from wdbench.identities import (  # noqa: F401  (importing a file registers its 
     logistic,
     norms,
     penalty,
+    rotation,
     rounding,
+    scale_free,
     sparsity,
     update_equation,
+    variants,
 )
 from wdbench.identities.registry import CHECKS, COLUMNS, KINDS, Check, Result, check, counter, table, verdicts
 

@@ -110,7 +110,7 @@ def _():
         arithmetic = precision.make(name, rounding)
         runs, differing = 0, []
         for optimiser in map(updates.Optimiser, updates.OPTIMISERS):
-            reference = _run(arithmetic, optimiser, updates.Decay(), False)
+            reference = _run(arithmetic, optimiser, updates.Decay(), "plain")
             for coupling in updates.COUPLINGS:
                 forms = [updates.decay(coupling, 0.0, 0.0, 0.01)]
                 if rounding == "none":
