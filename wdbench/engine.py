@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from wdbench import models, probes, schedules, seeds, updates
+from wdbench import endprobes, models, probes, schedules, seeds, updates
 from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
@@ -121,7 +121,8 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
             iterates |= _iterates("mid", network.params, average)
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
     iterates |= {} if family.affine else _iterates("", network.params, average)
-    return outcomes(stack, chunk, data, network, iterates, numbers, sums, watch, trajectory)
+    extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
+    return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory)
 
 
 def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:

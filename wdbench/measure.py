@@ -66,9 +66,9 @@ def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return torch.cat(losses[0]), torch.cat(losses[1]), reduce(torch.add, squares).sqrt()
 
 
-def outcomes(stack, chunk, data, network, iterates, numbers, sums, watch, trajectory) -> list[tuple[int, Outcome]]:
-    """(position in the runs, outcome) of every cell of a trained chunk."""
-    columns = {name: value.tolist() for name, value in sums.columns().items()}
+def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -> list[tuple[int, Outcome]]:
+    """(position in the runs, outcome) of every cell of a trained chunk; probed: column -> [R, C]."""
+    columns = {name: value.tolist() for name, value in probed.items()}
     track = [(t, *(v.double().tolist() for v in values)) for t, *values in trajectory]
     if iterates:
         weight, bias = (_flat(network, kept) for kept in (lambda g: g not in ("bias", "norm"), lambda g: g in ("bias", "norm")))

@@ -189,6 +189,31 @@ def temperature(z: np.ndarray, y: np.ndarray) -> np.ndarray:
     return best
 
 
+def tempered_nll(z: np.ndarray, y: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Cross-entropy of logits z / T, nats, with the `temperature` T [C] of another split. [C]; NaN where T is not finite."""
+    return data_loss(z / T[:, None], y, "classification")
+
+
+def classwise_ece(z: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Mean over the classes of the calibration error of each class's probability (Kull et al. 2019, arXiv 1910.12656, sec. 2). [C].
+
+    Unlike `ece` it sees every probability and not the highest alone. For each class the bins are those of `ece`: 15 of equal mass, equal
+    probabilities sharing the mean of their rows. Both classes count where k = 1.
+    """
+    result = np.full(z.shape[1], np.nan)
+    y = y.astype(np.int64)
+    for part, out, finite in _chunks(z, y):
+        if len(out) == 1:
+            probability = [np.exp(-np.logaddexp(0.0, out[0])), np.exp(-np.logaddexp(0.0, -out[0]))]
+        else:
+            probability = _log_likelihood(out, y)[1]
+        errors = [
+            _calibration_error(p, np.broadcast_to((y == j).astype(np.float64), p.shape))[0] for j, p in enumerate(probability)
+        ]
+        result[part][finite] = (sum(errors) / len(errors))[finite]
+    return result
+
+
 def weights(W: np.ndarray, b: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Statistics of weights W [C, d, k] (and biases b [C, k]: bias_norm); each [C].
 

@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 
 PURPOSES = (
-    "split", "subsample", "sample", "label_noise", "corruption", "scales", "init", "batches", "rounding", "bootstrap",
+    "split", "subsample", "sample", "label_noise", "corruption", "scales", "init", "batches", "rounding", "bootstrap", "probes",
 )
 
 

@@ -49,6 +49,7 @@ class Network:
     frozen: Callable[[str], bool] = lambda name: False  # noqa: E731
     gradient: Callable | None = None
     predict: Callable | None = None
+    module: torch.nn.Module | None = None
 
     def spread(self, numbers: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         """[R, C] numbers shaped so that they broadcast against w."""
@@ -74,7 +75,7 @@ def build(family, options, features, outputs, stack, data, precision, device) ->
         network.predict = lambda params, x, compute, reference=None: affine.predict(params, x, compute)
     else:
         params = stacked.initial(family, options, module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
-        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name))
+        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), module=module)
         forward = None
         if family.stacked is not None:
             forward = lambda params, x, reference: family.stacked(options, params, x, reference)  # noqa: E731

@@ -97,7 +97,9 @@ def post_hoc(claim: Claim, ledger: Ledger) -> tuple[bool, str]:
     reasons = []
     if entry["hash"] != claim.digest():
         reasons.append(f"changed since {entry['registered_on']}: {changes(entry['fields'], claim.judged())}")
-    reasons += [f"changed on {old['replaced_on']}: {old['changed']}" for old in entry["history"]]
+    # a claim that used to say not_tested had no threshold that its rows could have moved
+    reasons += [f"changed on {old['replaced_on']}: {old['changed']}" for old in entry["history"]
+                if not old["fields"].get("not_tested")]
     if entry.get("rows_at_registration", 0):
         reasons.append(f"registered on {entry['registered_on']}, after {entry['rows_at_registration']} of its rows")
     return bool(reasons), "; ".join(reasons)

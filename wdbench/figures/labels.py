@@ -62,6 +62,12 @@ LABELS = {
     "fidelity": Label("decay applied ÷ intended", "projection"),
     "fidelity_norm": Label("decay applied ÷ intended", "lengths"),
     "updates_lost": Label("updates lost to rounding", "share", share=True),
+    "hessian_trace": Label("trace of the Hessian", "nats per weight²"),
+    "sharpness": Label("scale-free sharpness", "nats"),
+    **{f"jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖", "root mean square")
+       for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
+    **{f"relative_jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖ ÷ ‖{what}‖", "root mean square")
+       for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
     "oracle_gap": Label("F(w) − F*", "objective"),
     "oracle_distance": Label("‖w − w*‖₂", "weights"),
     "oracle_certificate": Label("optimality certificate of F*", "objective"),
