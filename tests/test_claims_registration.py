@@ -102,3 +102,14 @@ def test_the_ledger_is_readable_json_in_a_fixed_order(tmp_path):
     path = tmp_path / "claims.lock.json"
     register([claim(id="T2"), claim()], path, "2025-01-01")
     assert list(json.loads(path.read_text())) == ["T1", "T2"]
+
+
+def test_a_claim_that_said_not_tested_may_be_filled_in(tmp_path):
+    path = tmp_path / "claims.lock.json"
+    waiting = claim(not_tested="needs networks")
+    register([waiting], path, "2025-01-01")
+    register([claim()], path, "2025-02-01", update=True)
+    assert registration.post_hoc(claim(), registration.load(path)) == (False, "")
+    register([claim(margin=0.5)], path, "2025-03-01", update=True)
+    found, why = registration.post_hoc(claim(margin=0.5), registration.load(path))
+    assert found and "margin: 0.03 -> 0.5" in why

@@ -191,7 +191,7 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
                         np.stack([o.bias for _, _, o in found]), blocks[replicate], [solution_of(c) for c, _, _ in found], identities,
                     )
                 for row, (_, _, outcome) in zip(part, found, strict=True):
-                    table.append(_with_status(row, outcome) | outcome.probe | {"train_seconds": seconds})
+                    table.append(_with_status(row | outcome.probe, outcome) | {"train_seconds": seconds})
                     track += [(row["cell_id"], *point) for point in outcome.trajectory]
             yield {"rows": pd.DataFrame(table),
                    "trajectories": pd.DataFrame(track, columns=["cell_id", "step", "train_loss", "val_loss", "weight_norm"])}
@@ -204,6 +204,7 @@ def _with_status(row: dict, outcome) -> dict:
     if outcome.diverged_step is None:
         return row | {"status": "ok", "diverged_step": np.nan, "max_abs_weight": np.nan}
     results = [name for name in row if name.endswith(("_loss", "_error")) and name != "last_finite_loss"]
+    results += [name for name in row if "jacobian" in name]
     results += [name for name in (*_RESULTS, "objective", "oracle_gap", "oracle_distance") if name in row]
     row |= dict.fromkeys(results, np.nan)
     return row | {"status": "diverged", "diverged_step": outcome.diverged_step, "max_abs_weight": outcome.max_abs_weight}
@@ -213,6 +214,7 @@ _RESULTS = (
     "nll", "ece", "ece_debiased", "brier", "confidence_gap", "auc", "average_precision", "balanced_accuracy", "minority_recall",
     "minority_confidence_gap", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
+    "hessian_trace", "sharpness",
 )
 
 
