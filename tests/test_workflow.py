@@ -185,6 +185,8 @@ def test_test_loss_never_holds_the_penalty_and_the_gap_is_to_the_exact_minimum(f
     penalised = trained[trained["lambda"] > 0]
     penalty = penalised["lambda1"] * penalised["weight_norm_1"] + 0.5 * penalised["lambda2"] * penalised["weight_norm"] ** 2
     assert (penalised["objective"] - penalised["train_loss"] - penalty).abs().max() < 1e-9 * (1 + penalty.max())
-    assert (trained["oracle_gap"] > -trained["oracle_certificate"].clip(1e-9)).all()
+    convex = trained[~trained["model"].str.startswith("mlp")]
+    assert (convex["oracle_gap"] > -convex["oracle_certificate"].clip(1e-9)).all()
+    assert trained.drop(convex.index)["oracle_gap"].isna().all() and len(convex) < len(trained)
     none = trained[trained["penalty"] == "none"]
     assert (none["objective"] == none["train_loss"]).all()
