@@ -29,7 +29,7 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
 class Program:
     """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
 
-    prox: the cells have an L1 part that the proximal step takes. ema: decay of the average of the weights, 0 for none. probes:
+    prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average of the weights, 0 for none. probes:
     the costly ones, measured at the end, joined by +.
     """
 
@@ -44,6 +44,8 @@ class Program:
     prox: bool = True
     ema: float = 0.0
     probes: str = ""
+    beta1: float = 0.9
+    beta2: float = 0.999
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Data:
-    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split."""
+    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split.
+
+    Of a language x and y are [n, context] symbol numbers, and y_test is needed: its models are scored where they are trained.
+    """
 
     base: str
     task: str
@@ -74,3 +79,4 @@ class Data:
     x_val: np.ndarray
     y_val: np.ndarray
     x_test: np.ndarray
+    y_test: np.ndarray | None = None

@@ -19,7 +19,7 @@ from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
 from wdbench.measure import Outcome, held_rows, outcomes, trace
-from wdbench.stack import Phases, Stack, build, clip, coefficients, noise, padded
+from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
@@ -60,9 +60,10 @@ def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
         by_replicate[runs[position].replicate].append(position)
     chunk: dict[int, list[int]] = {}
     for replicate, members in sorted(by_replicate.items(), key=lambda item: (len(item[1]), item[0])):
-        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision)
+        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision, data[replicate].task)
         width = data[replicate].x.shape[1] * data[replicate].outputs
-        if chunk and (len(chunk) + 1) * arms * width > CACHE_COORDINATES:
+        # language models are large: one replicate at a time
+        if chunk and ((len(chunk) + 1) * arms * width > CACHE_COORDINATES or data[replicate].task == "language"):
             yield chunk
             chunk = {}
         chunk[replicate] = members
@@ -73,13 +74,12 @@ def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
 def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, Outcome]]:
     family, options = models.parse(program.model)
     precision = precisions.make(program.precision, program.rounding)
-    optimiser = updates.Optimiser(program.optimiser)
-    stack = Stack(runs, chunk, program.precision, precision.master)
-    first = data[stack.replicates[0]]
+    optimiser = updates.Optimiser(program.optimiser, program.beta1, program.beta2)
+    first = data[next(iter(chunk))]
+    stack = Stack(runs, chunk, program.precision, precision.master, first.task)
     order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
-    to = lambda array, dtype: torch.as_tensor(array).to(device=device, dtype=dtype)  # noqa: E731
-    x_all = [to(data[r].x, precision.compute) for r in stack.replicates]
-    y_all = [to(data[r].y, precision.master) for r in stack.replicates]
+    x_all = [inputs(data[r].x, first.task, precision.compute, device) for r in stack.replicates]
+    y_all = [torch.as_tensor(data[r].y).to(device=device, dtype=precision.master) for r in stack.replicates]
     network = build(family, options, first.x.shape[1], first.outputs, stack, data, precision, device)
     held = [held_rows(data[r], precision.master, device) for r in stack.replicates]
     lr = stack.numbers(lambda run: run.lr).to(device)
@@ -88,6 +88,8 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     numbers = coefficients(stack, network, device)
     states = {name: updates.initial_state(w, optimiser, precision) for name, w in network.params.items()}
     schedule, turn = schedules.shape(program.schedule), schedules.turn(program.schedule, program.steps)
+    if first.task == "language" and turn == program.steps:
+        turn = program.steps // 2
     phases = Phases(stack, program.steps)
     average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
@@ -122,7 +124,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
     iterates |= {} if family.affine else _iterates("", network.params, average)
     extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
-    return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory)
+    return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory, order)
 
 
 def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:

@@ -35,9 +35,12 @@ def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np
     columns = {}
     for iterate, splits in outputs.items():
         columns |= {f"{iterate}_{name}".lstrip("_"): value for name, value in _losses(block, splits).items()}
-    columns |= _classification(block, outputs[""]) | metrics.weights(weight[:, :, None], bias)
-    columns["weights_sha256"] = _sha256(weight, bias)
-    return columns
+    return columns | _classification(block, outputs[""]) | measure_weights(weight, bias)
+
+
+def measure_weights(weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns [C] that need no data: penalised weights [C, p], the other parameters [C, q]."""
+    return metrics.weights(weight[:, :, None], bias) | {"weights_sha256": _sha256(weight, bias)}
 
 
 def _losses(block, outputs) -> dict[str, np.ndarray]:

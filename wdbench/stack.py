@@ -12,7 +12,10 @@ from wdbench import precision as precisions
 from wdbench.cells import DECAY_SHARE
 
 
-def padded(arms: int, precision: str) -> int:
+def padded(arms: int, precision: str, task: str) -> int:
+    """Arms that a stack is filled up to. A language model's products and sums run within a cell: it needs no company."""
+    if task == "language":
+        return arms
     multiple = affine.ARMS_MULTIPLE[precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master]
     return -(-arms // multiple) * multiple
 
@@ -20,9 +23,9 @@ def padded(arms: int, precision: str) -> int:
 class Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, precision, dtype):
+    def __init__(self, runs, chunk, precision, dtype, task):
         self.replicates = list(chunk)
-        arms = padded(max(len(members) for members in chunk.values()), precision)
+        arms = padded(max(len(members) for members in chunk.values()), precision, task)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
         self.dtype = dtype
@@ -37,6 +40,11 @@ class Stack:
         values = [[(run.lambda1, run.lambda2) for run in row] for row in self.runs]
         both = torch.tensor(values, dtype=torch.float64) * torch.tensor(share, dtype=torch.float64)[..., None]
         return both[..., 0], both[..., 1]
+
+
+def inputs(array: np.ndarray, task: str, dtype: torch.dtype, device) -> torch.Tensor:
+    """Rows as a model takes them: in `dtype`; the symbols of a language as integers."""
+    return torch.as_tensor(array).to(device=device, dtype=torch.int64 if task == "language" else dtype)
 
 
 @dataclass

@@ -130,6 +130,7 @@ SELECTED = {
     "cell_id": ("text", "", "cell that stands for the arm in this block", "never missing"),
     "lambda": ("float", "1", "its λ", "none"),
     "lambda_rel": ("float", "data set's anchor", "its λ in units of the anchor", "none"),
+    "lambda_clock": ("float", "", "its λ as the number of decay times in the run", "given in another unit"),
     "l1_ratio": ("float", "share", "its share of the L1 penalty", "none"),
     "lr": ("float", "1", "its learning rate", "exact minimiser"),
     "lr_rel": ("float", "data set's anchor", "its learning rate in units of the anchor", "exact minimiser"),

@@ -1,7 +1,7 @@
 """config.yaml as frozen models: studies, axes, profiles, budgets."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -22,6 +22,7 @@ PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
 Probe = Literal["curvature", "jacobian"]
+Tier = Literal["core", "gpt", "nightly", "paper"]
 
 
 class Frozen(BaseModel):
@@ -77,9 +78,10 @@ class Axis(Frozen):
 
 
 class Study(Frozen):
-    """One grid. Every axis is a list; the study is their full product."""
+    """One grid. Every axis is a list; the study is their full product. `tier` says which profiles train it."""
 
     about: str = ""
+    tier: Tier = "core"
     datasets: tuple[str, ...] = Field(min_length=1)
     model: tuple[str, ...] = Field(("glm",), min_length=1)
     optimisers: tuple[OptimiserName, ...] = ("exact",)
@@ -97,6 +99,8 @@ class Study(Frozen):
     decay_phases: tuple[str, ...] = ("all",)
     clip: Positive | None = None
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     probes: tuple[Probe, ...] = ()
     init_scales: tuple[NotNegative, ...] = ()
     replicates: Count = 10
@@ -159,12 +163,14 @@ class Budget(Frozen):
 
 
 class Experiment(Frozen):
-    """config.yaml after its profile is applied."""
+    """config.yaml after its profile is applied. `elsewhere`: studies that this profile does not train -> the profile that does."""
 
     profile: str
     results: Path
     claims: Path
+    tiers: tuple[Tier, ...] = ("core",)
     studies: dict[str, Study]
+    elsewhere: dict[str, str] = {}
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
 
@@ -188,14 +194,34 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
     name = profile or content.get("profile", "core")
     if name != "core" and name not in profiles:
         raise UserError(f"{path}: profile: value {name!r}: valid: core, {', '.join(profiles) or '(no other)'}")
+    every = content.get("studies")
     if name != "core":
         content = _apply(content, profiles[name] or {}, path, f"profiles.{name}")
     content["profile"] = name
+    if "elsewhere" in content:
+        raise UserError(f"{path}: unknown key 'elsewhere'; the keys there are listed in the comments of config.yaml")
+    if isinstance(every, dict) and every is content.get("studies"):
+        content |= _of_tiers(content, profiles)
     content.setdefault("results", "results")
     content.setdefault("claims", "claims.yaml")
     if results is not None:
         content["results"] = results
     return yamlio.validate(Experiment, content, path)
+
+
+def _of_tiers(content: dict, profiles: dict) -> dict:
+    """The studies of the profile's tiers, and for the others the first profile whose tiers they are of."""
+    tiers = content.get("tiers", ["core"])
+    kept, elsewhere = {}, {}
+    for study, axes in content["studies"].items():
+        tier = axes.get("tier", "core") if isinstance(axes, dict) else "core"
+        # a tier that is not known stays in, for the validation to name it
+        if not isinstance(tiers, list) or tier in tiers or tier not in get_args(Tier):
+            kept[study] = axes
+        else:
+            trains = (name for name, changes in profiles.items() if tier in ((changes or {}).get("tiers") or ()))
+            elsewhere[study] = next(trains, "core")
+    return {"studies": kept, "elsewhere": elsewhere}
 
 
 def _apply(content: dict, changes, path, where: str) -> dict:

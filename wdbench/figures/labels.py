@@ -76,6 +76,7 @@ LABELS = {
     "diverged_step": Label("step at which the run diverged", "steps"),
     "lambda": Label("λ", "objective's unit"),
     "lambda_rel": Label("λ", "in units of the data set's anchor"),
+    "lambda_clock": Label("ηλT", "decay times in the run"),
     "lambda1": Label("λ₁", "objective's unit"),
     "lambda2": Label("λ₂", "objective's unit"),
     "lr": Label("learning rate η", "per step"),
