@@ -29,8 +29,8 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
 class Program:
     """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
 
-    prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average of the weights, 0 for none. probes:
-    the costly ones, measured at the end, joined by +.
+    prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average
+    of the weights, 0 for none. probes: the costly ones, measured at the end, joined by +.
     """
 
     model: str

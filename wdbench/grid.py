@@ -211,7 +211,8 @@ def weights(dataset: str) -> int:
 
 def predicted_seconds(study: Study, dataset: str, model: str, optimiser: str) -> float:
     """Rough cost of one cell on one core, for "time left": a stacked update costs about 1.5 µs plus 12 ns a weight, an exact
-    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms. `wdbench plan` predicts from measured rows instead.
+    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms. `wdbench plan` predicts
+    from measured rows instead.
     """
     size = weights(dataset)
     if optimiser == "exact":

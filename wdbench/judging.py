@@ -49,8 +49,9 @@ def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
     """The plan with the columns of the runs table that it can know, for the completeness gate."""
     relative, relative_lr = plan["lambda_unit"] == "relative", plan["lr_unit"] == "relative"
     on_clock = plan["lambda_given"].where(plan["lambda_unit"] == "clock")
-    return plan.assign(lambda_rel=plan["lambda_given"].where(relative), lambda_clock=on_clock, lr_rel=plan["lr_given"].where(relative_lr)).rename(
-        columns={"lambda_given": "_lambda", "lr_given": "_lr"})
+    return plan.assign(
+        lambda_rel=plan["lambda_given"].where(relative), lambda_clock=on_clock, lr_rel=plan["lr_given"].where(relative_lr)
+    ).rename(columns={"lambda_given": "_lambda", "lr_given": "_lr"})
 
 
 def draw(experiment: Experiment, processes: int = 1) -> None:

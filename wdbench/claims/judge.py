@@ -38,8 +38,9 @@ def judge(
 
     runs: runs.parquet. expected: the plan, one row a cell with cell_id, study, dataset, dataset_base and the axes.
     ledger: see registration.load. identities: see identity.COLUMNS. unavailable: data set (or its base name) -> how
-    to get it. elsewhere: study -> profile that trains it, for those that this run does not. A claim of which a planned row has no
-    outcome is not judged; rows that are not in the plan are not read. Raises UserError for a claim on an unknown column, or one that leaves open which row is meant.
+    to get it. elsewhere: study -> profile that trains it, for those that this run does not. A claim of which a
+    planned row has no outcome is not judged; rows that are not in the plan are not read. Raises UserError for a
+    claim on an unknown column, or one that leaves open which row is meant.
     """
     _need(runs, ("cell_id", "study", "dataset", "status"), "the table of runs")
     _need(expected, ("cell_id", "study", "dataset"), "the plan")
