@@ -12,7 +12,8 @@ from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
 ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "lambda_clock", "coupling",
-       "precision", "rounding", "lr", "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema", "init_scale", "beta1", "beta2")
+       "precision", "rounding", "lr", "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema",
+       "init_scale", "beta1", "beta2")
 SUMMARISED = ("train_loss", "val_loss", "test_loss", "test_error", "weight_norm", "zero_fraction", "ece", "fidelity",
               "updates_lost", "oracle_gap")
 
