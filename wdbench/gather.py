@@ -163,8 +163,9 @@ def manifest(experiment: Experiment) -> Path:
     runs = pd.read_parquet(where["runs"], columns=["cell_id", "status", "train_seconds"])
     facts = {
         "profile": experiment.profile, "cells": len(runs), "status": runs["status"].value_counts().sort_index().to_dict(),
-        "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(), "platform": provenance.platform_facts(),
-        "platform_key": provenance.platform_key(),
+        "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(),
+        "platform": provenance.platform_facts(experiment.device),
+        "platform_key": provenance.platform_key(experiment.device),
         "code": {stage: provenance.governing(stage) for stage in ("exact", "trained")}, "tables": tables,
     }
     return atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n")

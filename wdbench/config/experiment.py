@@ -171,6 +171,7 @@ class Experiment(Frozen):
     tiers: tuple[Tier, ...] = ("core",)
     studies: dict[str, Study]
     elsewhere: dict[str, str] = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
 
