@@ -30,6 +30,8 @@ LABELS = {
     "train_loss": _loss("training loss"),
     "val_loss": _loss("validation loss"),
     "test_loss": _loss("test loss"),
+    "unseen_loss": _loss("loss on training text not yet seen"),
+    "unseen_error": Label("error on training text not yet seen", "share", share=True),
     "objective": _loss("training loss + penalty"),
     "last_finite_loss": _loss("last finite loss"),
     "train_error": Label("training error", "share", share=True),
@@ -103,8 +105,9 @@ LABELS = {
 }
 
 # the same of other iterates than the last weights
-_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η", "mid_ema": "averaged weights before the drop of η"}
-for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error"):
+_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η, or half way",
+             "mid_ema": "averaged weights before the drop of η"}
+for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error", "unseen_loss", "unseen_error"):
     for _name, _text in _ITERATES.items():
         LABELS[f"{_name}_{_column}"] = replace(LABELS[_column], text=f"{LABELS[_column].text}, {_text}")
 
