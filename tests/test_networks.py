@@ -215,7 +215,12 @@ def test_rows_of_networks_measure_every_iterate():
     rng = np.random.default_rng(0)
     block = SimpleNamespace(task="multiclass", y={"train": d.y.astype(int), "val": d.y_val.astype(int), "test": rng.integers(0, K, 24)})
     outputs = {i: {s: z[:, None] for s, z in parts.items()} for i, parts in found.outputs.items()}
-    columns = rows.measure_network(block, outputs, found.weight[None], found.bias[None])
+    columns = rows.measure_network(block, outputs, found.weight[None], found.bias[None], found.head_norms[None])
+    norms = np.linalg.norm(found.weight[-K * 16:].reshape(K, 16), axis=1)
+    np.testing.assert_allclose(found.head_norms, norms, rtol=1e-12)
+    assert columns["head_norm_ratio"][0] == pytest.approx(norms.min() / norms.max(), rel=1e-12)
+    np.testing.assert_array_equal(rows.measure_network(block, outputs, found.weight[None], found.bias[None])["weight_norm"],
+                                  columns["weight_norm"])
     z = torch.tensor(found.outputs["mid_ema"]["val"])
     expected = torch.nn.functional.cross_entropy(z, torch.tensor(d.y_val).long()).item()
     assert columns["mid_ema_val_loss"][0] == pytest.approx(expected, rel=1e-12)

@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 import torch
 
-from wdbench import affine
+from wdbench import affine, metrics
 
 TRAJECTORY_ROWS = 512
 SPLITS = ("train", "val", "test")
@@ -19,7 +19,7 @@ class Outcome:
     weight, bias: fp64 copies of the stored values (Kahan's remainder is not part of a stored weight). Convex models: weight
     [d, k], bias [k]. Networks: all weights that the default mask penalises, flat, and all that it does not; `penalty` of the
     cell at its last weights, and `outputs`: iterate -> split -> [n, k]. Iterates are "" (the last weights), ema (their running
-    average), mid and mid_ema (the same at the end of a drop schedule's first part).
+    average), mid and mid_ema (the same at the end of a drop schedule's first part). head_norms: see `rows.measure_network`.
     """
 
     weight: np.ndarray
@@ -31,6 +31,7 @@ class Outcome:
     trajectory: list[tuple[int, float, float, float]]
     penalty: float = 0.0
     outputs: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    head_norms: np.ndarray | None = None
 
 
 def held_rows(data, dtype: torch.dtype, device) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -73,6 +74,7 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -
     if iterates:
         weight, bias = (_flat(network, kept) for kept in (lambda g: g not in ("bias", "norm"), lambda g: g in ("bias", "norm")))
         penalty = _penalty(network, stack).tolist()
+        heads = _head_norms(network)
     else:
         weight = network.params[affine.WEIGHT].double().cpu().movedim(3, 1)
         bias = network.params[affine.BIAS].double().cpu()[:, 0].movedim(2, 1)
@@ -91,6 +93,7 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -
                 trajectory=[(t, a[i][j], b[i][j], c[i][j]) for t, a, b, c in track],
                 penalty=penalty[i][j] if iterates else 0.0,
                 outputs={name: {split: z[:, j] for split, z in parts.items()} for name, parts in outputs.items()},
+                head_norms=heads[i, j].copy() if iterates and heads is not None else None,
             )))
     return found
 
@@ -102,6 +105,15 @@ def _flat(network, kept) -> torch.Tensor:
         first = next(iter(network.params.values()))
         return torch.zeros(*first.shape[:2], 0, dtype=torch.float64)
     return torch.cat(parts, 2)
+
+
+def _head_norms(network) -> np.ndarray | None:
+    """Norm of each class's row of the last layer, [R, C, k] fp64; None where no layer of its own gives the outputs."""
+    heads = [w for name, w in network.params.items() if network.group(name) == "head" and w.ndim == 4]
+    if len(heads) != 1:
+        return None
+    head = heads[0].double().cpu().numpy()
+    return metrics.class_norms(head.reshape(-1, *head.shape[2:])).reshape(head.shape[:3])
 
 
 def _penalty(network, stack) -> torch.Tensor:

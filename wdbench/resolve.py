@@ -105,7 +105,8 @@ def _finish_networks(outcomes, block, identities) -> list[dict]:
         iterate: {split: np.stack([o.outputs[iterate][split] for o in outcomes], 1) for split in splits}
         for iterate, splits in outcomes[0].outputs.items()
     }
-    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
+    norms = None if outcomes[0].head_norms is None else np.stack([o.head_norms for o in outcomes])
+    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]), norms)
     finished = []
     for i, outcome in enumerate(outcomes):
         row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
@@ -212,7 +213,7 @@ def _with_status(row: dict, outcome) -> dict:
 
 _RESULTS = (
     "nll", "ece", "ece_debiased", "brier", "confidence_gap", "auc", "average_precision", "balanced_accuracy", "minority_recall",
-    "minority_confidence_gap", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
+    "minority_confidence_gap", "tail_recall", "head_norm_ratio", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
     "hessian_trace", "sharpness",
 )

@@ -13,6 +13,7 @@ LOWER_IS_WORSE = (
     "average_precision",
     "balanced_accuracy",
     "minority_recall",
+    "tail_recall",
     "support_f1",
     "support_f1_topk",
     "support_f1_marginal",

@@ -53,6 +53,8 @@ LABELS = {
     "average_precision": Label("average precision", "share", share=True),
     "balanced_accuracy": Label("balanced accuracy", "share", share=True),
     "minority_recall": Label("recall of the rarest class", "share", share=True),
+    "tail_recall": Label("recall of the rarer third of the classes", "share", share=True),
+    "head_norm_ratio": Label("smallest ÷ largest ‖w_k‖ of the classes", "ratio"),
     "support_jaccard": Label("overlap of the features kept, between draws", "Jaccard", share=True),
     "support_f1": Label("support F₁", "share", share=True),
     "support_tpr": Label("true features found", "share", share=True),
