@@ -213,7 +213,8 @@ def _with_status(row: dict, outcome) -> dict:
 
 _RESULTS = (
     "nll", "ece", "ece_debiased", "brier", "confidence_gap", "auc", "average_precision", "balanced_accuracy", "minority_recall",
-    "minority_confidence_gap", "tail_recall", "head_norm_ratio", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
+    "minority_confidence_gap", "tail_recall", "head_norm_ratio",
+    "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
     "hessian_trace", "sharpness",
 )

@@ -33,7 +33,8 @@ def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np
                     head_norms: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Columns [C] of C networks: outputs iterate -> split -> [n, C, k], penalised weights [C, p], the other parameters [C, q].
 
-    head_norms: norm of each class's weights in the last layer [C, k], None where there is no layer of classes. The last weights (iterate "") have all columns, the others their losses and errors, named after the iterate.
+    head_norms: norm of each class's weights in the last layer [C, k], None where there is no layer of classes. The last weights
+    (iterate "") have all columns, the others their losses and errors, named after the iterate.
     """
     columns = {}
     for iterate, splits in outputs.items():
