@@ -104,4 +104,4 @@ def _():
     rng = generator("P15m", 2)
     scores = torch.as_tensor(rng.standard_normal((4000, LENGTH))).float()
     share = [float(((weights(scale * scores) == 1).sum(-1) > 1).double().mean()) for scale in (1.0, 0.1)]
-    yield Result(4000, share[1] / share[0], note=f"share of rows {share[0]:.4f}, with both matrices at a third of their size {share[1]:.4f}")
+    yield Result(4000, share[1] / share[0], note=f"share of rows {share[0]:.4f}, with both at a third of their size {share[1]:.4f}")
