@@ -132,7 +132,8 @@ def test_cells_are_counted_without_being_made():
     for name, one in found.studies.items():
         datasets_, small = one.datasets[:1], {a: getattr(one, a)[:2] for a in ("steps", "schedule", "couplings", "decay_masks")}
         part = one.model_copy(update={"datasets": datasets_, "replicates": 2} | small)
-        made = [c for m in part.model for o in part.optimisers for c in grid.cells(part, datasets_[0], "mlp" if m != "glm" else "linear", o)]
+        made = [c for m in part.model for o in part.optimisers
+                for c in grid.cells(part, datasets_[0], "linear" if m == "glm" else "mlp", o)]
         assert part.size == len(made), name
 
 
