@@ -248,3 +248,37 @@ def test_the_stacked_form_is_vmap_over_the_module(model, compute):
         assert (fast[1][name] - slow[1][name]).norm() <= tolerance * (1 + slow[1][name].norm())
     z = [stacked.predict(module, params, x, compute, 9, f) for f in (None, forward)]
     torch.testing.assert_close(z[0], z[1], rtol=tolerance, atol=tolerance)
+
+
+def test_a_temperature_is_fitted_on_validation_rows_and_held_to_test_rows():
+    from types import SimpleNamespace
+
+    from wdbench import metrics
+
+    rng = np.random.default_rng(4)
+    y = {"val": rng.integers(0, K, 400), "test": rng.integers(0, K, 300)}
+    # logits whose own temperature is 1, made too sure threefold and too unsure twofold; the labels are drawn from them
+    z = {split: rng.standard_normal((len(labels), 1, K)) * 2 for split, labels in y.items()}
+    for split, logits in z.items():
+        p = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(-1, keepdims=True)
+        y[split] = (p.cumsum(-1) < rng.random((len(p), 1))).sum(-1)
+    outputs = {split: np.concatenate([3.0 * logits, 0.5 * logits], 1) for split, logits in z.items()}
+    found = rows.tempered(SimpleNamespace(y=y), outputs)
+    assert found["temperature"][0] == pytest.approx(6 * found["temperature"][1], rel=1e-4)
+    assert found["temperature"][0] == pytest.approx(3.0, rel=0.2)
+    assert found["tempered_nll"][0] == pytest.approx(found["tempered_nll"][1], rel=1e-6)
+    assert (found["tempered_nll"] < metrics.data_loss(outputs["test"], y["test"], "multiclass")).all()
+
+
+def test_temperature_is_a_probe_of_the_study():
+    from wdbench import grid, resolve
+    from wdbench.config.experiment import Study
+
+    base = dict(datasets=["digits:n=60"], model="mlp:depth=1,width=8", optimisers=["adam"], penalties=["none"], steps=5, batch_size=16,
+                lr={"adam": {"unit": "absolute", "values": [0.01]}}, replicates=1) | {"lambda": {}}
+    for probes, expected in (([], False), (["temperature"], True)):
+        cells_ = grid.cells(Study(**base, probes=probes), "digits:n=60", "mlp:depth=1,width=8", "adam")
+        chunks = resolve.trained_rows({cell: str(i) for i, cell in enumerate(cells_)}, "sha", lambda cell: None)
+        row = next(chunks)["rows"].iloc[0]
+        assert ("tempered_nll" in row.index) == expected and np.isfinite(row["head_norm_ratio"]) and np.isfinite(row["tail_recall"])
+        assert not expected or (0 < row["tempered_nll"] <= row["nll"] + 0.1 and np.isfinite(row["temperature"]))

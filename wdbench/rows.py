@@ -46,6 +46,12 @@ def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np
     return columns
 
 
+def tempered(block, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """temperature and tempered_nll [C] of classifiers, split -> [n, C, k]: T fitted on the validation rows, then held to the test rows."""
+    found = metrics.temperature(outputs["val"], block.y["val"])
+    return {"temperature": found, "tempered_nll": metrics.tempered_nll(outputs["test"], block.y["test"], found)}
+
+
 def _losses(block, outputs) -> dict[str, np.ndarray]:
     columns = {}
     for split, z in outputs.items():

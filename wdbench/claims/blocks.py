@@ -19,7 +19,7 @@ LOWER_IS_WORSE = (
     "support_f1_marginal",
     "support_tpr",
 )
-NLL_METRICS = ("nll", "train_loss", "val_loss", "test_loss")
+NLL_METRICS = ("nll", "tempered_nll", "train_loss", "val_loss", "test_loss")
 
 
 def orientation(claim: Claim) -> int:

@@ -27,7 +27,7 @@ Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
-Probe = Literal["curvature", "jacobian"]
+Probe = Literal["curvature", "jacobian", "temperature"]
 
 
 class Frozen(BaseModel):

@@ -47,6 +47,8 @@ LABELS = {
     "mean_sq_weight": Label("mean w²", "extra risk per unit noise variance"),
     "nll": Label("test negative log-likelihood", "nats"),
     "ece": Label("calibration error, 15 equal-mass bins", "share", share=True),
+    "temperature": Label("temperature T fitted on validation rows", "ratio"),
+    "tempered_nll": Label("test negative log-likelihood at temperature T", "nats"),
     "confidence_gap": Label("confidence − accuracy", "share", share=True),
     "minority_confidence_gap": Label("confidence − accuracy, rarest class", "share", share=True),
     "auc": Label("area under the ROC curve", "share", share=True),
