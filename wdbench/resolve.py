@@ -100,13 +100,16 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
     }
 
 
-def _finish_networks(outcomes, block, identities) -> list[dict]:
-    """Rows of networks of one block."""
+def _finish_networks(outcomes, block, identities, probes: str) -> list[dict]:
+    """Rows of networks of one block and program; probes: its probes, joined by +."""
     outputs = {
         iterate: {split: np.stack([o.outputs[iterate][split] for o in outcomes], 1) for split in splits}
         for iterate, splits in outcomes[0].outputs.items()
     }
-    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
+    norms = None if outcomes[0].head_norms is None else np.stack([o.head_norms for o in outcomes])
+    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]), norms)
+    if "temperature" in probes.split("+"):
+        measured |= rows.tempered(block, outputs[""])
     finished = []
     for i, outcome in enumerate(outcomes):
         row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
@@ -198,7 +201,7 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
                 if found[0][2].scores:
                     part = _finish_language([o for _, _, o in found], blocks[replicate], identities)
                 elif found[0][2].outputs:
-                    part = _finish_networks([o for _, _, o in found], blocks[replicate], identities)
+                    part = _finish_networks([o for _, _, o in found], blocks[replicate], identities, found[0][0].probes)
                 else:
                     part = _finish(
                         [c for c, _, _ in found], np.stack([o.weight for _, _, o in found]),
@@ -226,7 +229,9 @@ def _with_status(row: dict, outcome) -> dict:
 
 _RESULTS = (
     "nll", "ece", "ece_debiased", "brier", "confidence_gap", "auc", "average_precision", "balanced_accuracy", "minority_recall",
-    "minority_confidence_gap", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
+    "minority_confidence_gap", "tail_recall", "head_norm_ratio", "temperature",
+    "tempered_nll",
+    "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
     "hessian_trace", "sharpness",
 )

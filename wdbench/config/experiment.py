@@ -12,7 +12,13 @@ from wdbench.errors import UserError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+
+# largest numbers that are read: far above any use, and far below what would take minutes or gigabytes before a word is said
+MOST_CELLS = 1_000_000
+Steps = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Rows = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Points = Annotated[int, Field(ge=1, le=1_000, strict=True)]
+Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
@@ -21,7 +27,7 @@ Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
-Probe = Literal["curvature", "jacobian"]
+Probe = Literal["curvature", "jacobian", "temperature"]
 Tier = Literal["core", "gpt", "nightly", "paper"]
 
 
@@ -42,7 +48,7 @@ class Axis(Frozen):
     values: tuple[NotNegative, ...] | None = None
     start: Positive | None = Field(None, alias="from")
     to: Positive | None = None
-    points: Count | None = None
+    points: Points | None = None
 
     @field_validator("values", mode="before")
     @classmethod
@@ -69,6 +75,11 @@ class Axis(Frozen):
             raise ValueError("from must be less than to")
         return self
 
+    @property
+    def size(self) -> int:
+        """How many values there are, without making them."""
+        return self.points if self.values is None else len(self.values)
+
     def numbers(self) -> tuple[float, ...]:
         """The axis' values, ascending order kept as given; a log grid is rounded to 6 digits so that its ids are stable."""
         if self.values is not None:
@@ -93,8 +104,8 @@ class Study(Frozen):
     roundings: tuple[RoundingName, ...] = ("nearest_split",)
     lr: dict[OptimiserName, Axis] = {}
     schedule: tuple[str, ...] = Field(("linear",), min_length=1)
-    steps: tuple[Count, ...] = ()
-    batch_size: tuple[Count | Literal["full"], ...] = ()
+    steps: tuple[Steps, ...] = ()
+    batch_size: tuple[Rows | Literal["full"], ...] = ()
     decay_masks: tuple[DecayMask, ...] = ("weights",)
     decay_phases: tuple[str, ...] = ("all",)
     clip: Positive | None = None
@@ -103,7 +114,7 @@ class Study(Frozen):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     probes: tuple[Probe, ...] = ()
     init_scales: tuple[NotNegative, ...] = ()
-    replicates: Count = 10
+    replicates: Replicates = 10
     supports: bool = False
 
     @field_validator("model", "schedule", "steps", "batch_size", mode="before")
@@ -145,7 +156,21 @@ class Study(Frozen):
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")
             if any(v <= 0 for v in self.lr[optimiser].numbers()):
                 raise ValueError(f"lr.{optimiser} must be above 0")
+        if self.size > MOST_CELLS:
+            raise ValueError(f"its axes multiply to {self.size:,} cells; at most {MOST_CELLS:,} are valid")
         return self
+
+    @property
+    def size(self) -> int:
+        """Cells of the study: what `grid.cells` expands it to, counted from the lengths of its axes."""
+        plain = int("none" in self.penalties)
+        penalised = sum(self.lambdas[p].size for p in self.penalties if p != "none")
+        masked = len(self.decay_masks) * penalised
+        arithmetic = sum(len(self.roundings) if p == "bf16_weights" else 1 for p in self.precisions)
+        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1)
+        trained = (plain + masked * len(self.couplings) * len(self.decay_phases)) * runs
+        cells = sum(plain + masked if o == "exact" else trained * self.lr[o].size for o in self.optimisers)
+        return len(self.datasets) * len(self.model) * cells * self.replicates
 
 
 def _read(parser, text: str):
@@ -174,6 +199,14 @@ class Experiment(Frozen):
     device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
+
+    @field_validator("studies")
+    @classmethod
+    def _not_too_many(cls, studies):
+        cells = sum(study.size for study in studies.values())
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells:,} cells in all; at most {MOST_CELLS:,} are valid")
+        return studies
 
     @property
     def folder(self) -> Path:

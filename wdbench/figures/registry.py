@@ -23,6 +23,7 @@ DEFAULTS = {
     "slope": "slope",
     "ushape": "ushape",
     "event": "events",
+    "tolerance": "forest",
     "identity": "identity",
 }
 
