@@ -74,10 +74,9 @@ LABELS = {
     **{f"rotation_ratio_{kind}": Label("angle of a step ÷ predicted", "ratio") for kind in ("hidden", "head")},
     "gradient_noise": Label("trace of the gradient's covariance", "a row"),
     "noise_scale": Label("gradient noise scale", "rows"),
-    **{f"grad_norm_hidden_{part}": Label(f"‖g‖ {when}", "hidden weights") for part, when in (("half", "at half time"), ("end", "at the end"))},
-    **{f"grad_ratio_hidden_{part}": Label(f"‖g‖ ÷ ‖w‖ {when}", "hidden weights")
+    **{f"{name}_hidden_{part}": Label(f"{text} {when}", "hidden weights")
+       for name, text in (("grad_norm", "‖g‖"), ("grad_ratio", "‖g‖ ÷ ‖w‖"), ("radial", "cos(g, w)"))
        for part, when in (("half", "at half time"), ("end", "at the end"))},
-    **{f"radial_hidden_{part}": Label(f"cos(g, w) {when}", "hidden weights") for part, when in (("half", "at half time"), ("end", "at the end"))},
     "init_distance": Label("‖w − w₀‖₂", "weights"),
     "init_cosine": Label("cos(w, w₀)"),
     "loss_slope": Label("slope of log training loss on log step", "decades a decade"),
