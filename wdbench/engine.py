@@ -96,7 +96,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     sums = probes.Sums.zeros(*stack.shape)
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
-    monitor = runprobes.Monitor(program, stack, network, optimiser, options, turn, lambda: trace(network, first.task, held)[0])
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: trace(network, first.task, held)[0])
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])

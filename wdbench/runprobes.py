@@ -19,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from wdbench import schedules
 from wdbench.cells import DECAY_SHARE
 from wdbench.dynamics import ball, noise, path, plateau, rotation, spikes
 from wdbench.dynamics.stackwise import groups
@@ -55,9 +56,9 @@ class Monitor:
     train_loss() -> [R, C] training loss of the network as it stands. Numbers of the stack are [R, C].
     """
 
-    def __init__(self, program, stack, network, optimiser, options, turn: int, train_loss: Callable[[], torch.Tensor]):
+    def __init__(self, program, stack, network, optimiser, options, train_loss: Callable[[], torch.Tensor]):
         names = set(program.probes.split("+")) & set(PROBES)
-        self.at = probe_steps(names, turn, program.steps)
+        self.at = probe_steps(names, schedules.turn(program.schedule, program.steps), program.steps)
         self.stack, self.network, self.optimiser, self.train_loss = stack, network, optimiser, train_loss
         self.mixes_rows = options.get("norm") == "bn"
         self.turns, self.predicted, self.observed = None, {}, 0
