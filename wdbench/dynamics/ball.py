@@ -1,12 +1,14 @@
 """The ball |w|_inf <= R that decoupled decay of Adam keeps to, and how nearly its end solves min L on it.
 
-An update of Adam is at most about 1 in each coordinate, so that decay by eta_t lambda holds a weight within R = 1 / lambda, and within
-R = eta_max / lambda for the independent form. Xie & Li 2024 (arXiv 2404.04454): with full batches and a learning rate that falls to 0
-AdamW can only converge to a point where the conditions of min L(w), |w|_inf <= R hold, which are |w|_inf <= R and
+Where an update of Adam is at most 1 in each coordinate, decay by eta_t lambda holds a weight within R = 1 / lambda, and within
+R = eta_max / lambda for the independent form. (It can exceed 1 while a gradient grows, by up to (1 - b1) / sqrt(1 - b2).) Xie & Li
+2024 (arXiv 2404.04454): with full batches and a learning rate that falls to 0 AdamW can only converge to a point where the conditions
+of min L(w), |w|_inf <= R hold, which are |w|_inf <= R and
 
     <g, w> + R |g|_1 = 0         g the gradient of L: where g_i is not 0, w_i = -R sign(g_i)
 
-Divided by R |g|_1 it is `residual`: 0 where the conditions hold, 1 where g has nothing to do with w, 2 at the opposite corner.
+Divided by R |g|_1 it is `residual`: 0 where the conditions hold, 1 where g has nothing to do with w, 2 at the opposite corner; below
+0 only outside of the ball.
 """
 
 import torch
