@@ -14,12 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from wdbench import endprobes, models, probes, schedules, seeds, updates
+from wdbench import endprobes, models, probes, runprobes, schedules, seeds, updates
 from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
 from wdbench.measure import Outcome, held_rows, outcomes, trace
-from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded
+from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
@@ -96,6 +96,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     sums = probes.Sums.zeros(*stack.shape)
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: trace(network, first.task, held)[0])
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
@@ -105,8 +106,11 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
         s = schedule(t, program.steps)
         bits = noise(network, stack, data, t) if precision.rounding == "stochastic" else dict.fromkeys(network.params)
         acting = phases.at(t, numbers, network)
+        monitor.before(t, s, x, y, loss, grads, acting, lr)
         if clipped:
             grads, acting = clip(grads, acting, network, limits)
+        if program.form == "scheduled":
+            acting = scheduled(grads, acting, states, t, network, optimiser)
         for name, w in network.params.items():
             if network.frozen(name):
                 continue
@@ -117,6 +121,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
             _update(*arguments, network.cell_axis)
             if average is not None:
                 average[name].lerp_(w, 1.0 - program.ema)
+        monitor.after(t)
         if t in checked:
             trajectory.append((t, *trace(network, first.task, held)))
         if t == turn < program.steps and not family.affine:
@@ -124,6 +129,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
     iterates |= {} if family.affine else _iterates("", network.params, average)
     extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
+    extra |= monitor.columns()
     return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory, order)
 
 

@@ -221,7 +221,7 @@ def _with_status(row: dict, outcome) -> dict:
     if outcome.diverged_step is None:
         return row | {"status": "ok", "diverged_step": np.nan, "max_abs_weight": np.nan}
     results = [name for name in row if name.endswith(("_loss", "_error")) and name != "last_finite_loss"]
-    results += [name for name in row if "jacobian" in name]
+    results += [name for name in row if "jacobian" in name or name.startswith(_PROBED)]
     results += [name for name in (*_RESULTS, "objective", "oracle_gap", "oracle_distance") if name in row]
     row |= dict.fromkeys(results, np.nan)
     return row | {"status": "diverged", "diverged_step": outcome.diverged_step, "max_abs_weight": outcome.max_abs_weight}
@@ -235,6 +235,8 @@ _RESULTS = (
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
     "hessian_trace", "sharpness",
 )
+# what a probe read of a run that diverged; its spikes are kept
+_PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")
 
 
 def _run(cell: Cell) -> Run:

@@ -23,11 +23,11 @@ Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
 Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-                   "coupled_subgradient", "decoupled_subgradient"]
+                   "scheduled", "coupled_subgradient", "decoupled_subgradient"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
-Probe = Literal["curvature", "jacobian", "temperature"]
+Probe = Literal["curvature", "jacobian", "temperature", "rotation", "noise", "path", "plateau", "spikes", "ball"]
 Tier = Literal["core", "gpt", "nightly", "paper"]
 
 
@@ -149,8 +149,13 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
-        if "moment_split_v" in self.couplings and any(o != "adam" for o in trained):
-            raise ValueError("couplings: moment_split_v needs a second moment, which of the optimisers only adam has")
+        for coupling in ("moment_split_v", "scheduled"):
+            if coupling in self.couplings and any(o != "adam" for o in trained):
+                raise ValueError(f"couplings: {coupling} needs a second moment, which of the optimisers only adam has")
+        if "scheduled" in self.couplings and any(axis.unit == "clock" for axis in self.lambdas.values()):
+            raise ValueError("couplings: the decay times of scheduled are not known before the run; give lambda in absolute units")
+        if self.probes and "glm" in self.model:
+            raise ValueError(f"probes: {', '.join(self.probes)}: they are for networks, and model lists glm; valid: none")
         for optimiser in trained:
             if optimiser not in self.lr:
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")

@@ -74,6 +74,25 @@ LABELS = {
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
     **{f"relative_jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖ ÷ ‖{what}‖", "root mean square")
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
+    **{f"rotation_{of}{kind}": Label(f"angle of a step, {what}", "radians")
+       for of, what in (("", "tensors"), ("neuron_", "neurons")) for kind in ("hidden", "head")},
+    **{f"rotation_cv_{kind}": Label("spread of rotation over neurons", "sd ÷ mean") for kind in ("hidden", "head")},
+    **{f"rotation_ratio_{kind}": Label("angle of a step ÷ predicted", "ratio") for kind in ("hidden", "head")},
+    "gradient_noise": Label("trace of the gradient's covariance", "a row"),
+    "noise_scale": Label("gradient noise scale", "rows"),
+    **{f"{name}_hidden_{part}": Label(f"{text} {when}", "hidden weights")
+       for name, text in (("grad_norm", "‖g‖"), ("grad_ratio", "‖g‖ ÷ ‖w‖"), ("radial", "cos(g, w)"))
+       for part, when in (("half", "at half time"), ("end", "at the end"))},
+    "init_distance": Label("‖w − w₀‖₂", "weights"),
+    "init_cosine": Label("cos(w, w₀)"),
+    "loss_slope": Label("slope of log training loss on log step", "decades a decade"),
+    "spikes": Label("loss spikes"),
+    "spike_steps": Label("steps in loss spikes", "steps"),
+    "spike_longest": Label("longest loss spike", "steps"),
+    "spike_recovered": Label("loss spikes that recovered", "share", share=True),
+    "linf_share": Label("weights at the ball |w| = R", "share", share=True),
+    "linf_excess": Label("largest |w| ÷ R, less 1"),
+    "linf_residual": Label("distance from the conditions of min L on the ball", "share"),
     "oracle_gap": Label("F(w) − F*", "objective"),
     "oracle_distance": Label("‖w − w*‖₂", "weights"),
     "oracle_certificate": Label("optimality certificate of F*", "objective"),
