@@ -22,7 +22,11 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
     "cautious": "cautious",
     "moment_split_m": "moment_split",
     "moment_split_v": "moment_split",
+    "norm_replay": "replay",
+    "lr_replay": "replay",
 }
+# couplings of cells that have no penalty themselves and are trained beside one that has (follow.py)
+FOLLOWERS = tuple(name for name, form in FORMS.items() if form == "replay")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Program:
     """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
 
     prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average
-    of the weights, 0 for none. probes: the costly ones, measured at the end, joined by +.
+    of the weights, 0 for none. probes: the costly ones, measured at the end, joined by +. sphere: see `sphere.py`.
     """
 
     model: str
@@ -46,11 +50,15 @@ class Program:
     probes: str = ""
     beta1: float = 0.9
     beta2: float = 0.999
+    sphere: str = "none"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none."""
+    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none.
+
+    The penalties of a cell whose coupling is one of FOLLOWERS are those of the run that it follows.
+    """
 
     program: Program
     coupling: str

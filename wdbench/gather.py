@@ -13,7 +13,7 @@ from wdbench.errors import UserError
 
 ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "lambda_clock", "coupling",
        "precision", "rounding", "lr", "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema",
-       "init_scale", "beta1", "beta2")
+       "init_scale", "beta1", "beta2", "sphere")
 SUMMARISED = ("train_loss", "val_loss", "test_loss", "test_error", "weight_norm", "zero_fraction", "ece", "fidelity",
               "updates_lost", "oracle_gap")
 

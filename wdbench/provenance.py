@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
-_TRAIN = ("engine", "stack", "measure", "endprobes", "dynamics", "divergence", "affine", "stacked", "updates",
+_TRAIN = ("engine", "stack", "measure", "endprobes", "dynamics", "divergence", "follow", "sphere", "affine", "stacked", "updates",
           "precision", "probes", "schedules")
 _DATA = ("datasets",)
 
