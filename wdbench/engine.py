@@ -151,10 +151,14 @@ def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
     """Multiply each cell's part of w by its factor [R, C], in place; stored as the precision stores weights, to the nearest."""
     if factor is None:
         return
-    target = (w if state.remainder is None else w - state.remainder) * network.spread(factor, w).to(w.dtype)
-    w.copy_(precisions.nearest(target) if precision.name == "bf16_weights" else target)
+    factor = network.spread(factor, w).to(w.dtype)
+    target = (w if state.remainder is None else w - state.remainder) * factor
+    stored = precisions.nearest(target) if precision.name == "bf16_weights" else target
     if state.remainder is not None:
-        state.remainder.copy_(precisions.nearest(w - target))
+        # a cell that is not rescaled keeps its pair of numbers, of which rounding the sum again could make another
+        state.remainder.copy_(torch.where(factor == 1, state.remainder, precisions.nearest(stored - target)))
+        stored = torch.where(factor == 1, w, stored)
+    w.copy_(stored)
 
 
 def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, cell_axis) -> None:
