@@ -19,7 +19,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from wdbench.affine import total
 from wdbench.cells import DECAY_SHARE, FOLLOWERS, WEIGHTS, Run
 
 WINDOW = 100
@@ -39,7 +38,8 @@ def with_partners(runs: list[Run]) -> list[Run]:
 
 def norm(w: torch.Tensor, cell_axis: int) -> torch.Tensor:
     """Euclidean norm [R, C], fp64, of each cell's part of a stacked tensor."""
-    return total(w.double().square(), cell_axis).sqrt()
+    # one pass that widens as it goes; the sums run along contiguous rows, so that a cell's bits are its own
+    return torch.linalg.vector_norm(w.movedim(cell_axis, 1).flatten(2).contiguous(), dim=-1, dtype=torch.float64)
 
 
 class Follow:
