@@ -23,7 +23,11 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
     "moment_split_m": "moment_split",
     "moment_split_v": "moment_split",
     "scheduled": "scheduled",
+    "norm_replay": "replay",
+    "lr_replay": "replay",
 }
+# couplings of cells that have no penalty themselves and are trained beside one that has (follow.py)
+FOLLOWERS = tuple(name for name, form in FORMS.items() if form == "replay")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Program:
 
     prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average
     of the weights, 0 for none. probes: those asked for beside the cheap ones, joined by + (`endprobes`, `runprobes`).
+    sphere: see `sphere.py`.
     """
 
     model: str
@@ -47,11 +52,15 @@ class Program:
     probes: str = ""
     beta1: float = 0.9
     beta2: float = 0.999
+    sphere: str = "none"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none."""
+    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none.
+
+    The penalties of a cell whose coupling is one of FOLLOWERS are those of the run that it follows.
+    """
 
     program: Program
     coupling: str

@@ -18,7 +18,9 @@ from wdbench import endprobes, models, probes, runprobes, schedules, seeds, upda
 from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
+from wdbench.follow import Follow, with_partners
 from wdbench.measure import Outcome, held_rows, outcomes, trace
+from wdbench.sphere import Sphere
 from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
@@ -45,12 +47,13 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
 
     All replicates must have the same number of features and outputs.
     """
+    asked, runs = len(runs), with_partners(runs)
     programs: dict[tuple, list[int]] = defaultdict(list)
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
         for chunk in _chunks(runs, positions, data, program.precision):
-            yield _train_chunk(program, batch, runs, chunk, data, device)
+            yield [pair for pair in _train_chunk(program, batch, runs, chunk, data, device) if pair[0] < asked]
 
 
 def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
@@ -91,6 +94,8 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     if first.task == "language" and turn == program.steps:
         turn = program.steps // 2
     phases = Phases(stack, program.steps)
+    follow = Follow(stack, network, program.optimiser, device) if program.form == "replay" else None
+    sphere = Sphere(program.sphere, stack, network, [len(data[r].y) for r in stack.replicates], batch, device)
     average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
     sums = probes.Sums.zeros(*stack.shape)
@@ -103,6 +108,8 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
         y = torch.stack([y_all[i][rows[i]] for i in range(len(rows))])
         loss, grads = network.gradient(x, y)
         watch.see(t, loss, network.params)
+        if follow is not None:
+            follow.see(loss)
         s = schedule(t, program.steps)
         bits = noise(network, stack, data, t) if precision.rounding == "stochastic" else dict.fromkeys(network.params)
         acting = phases.at(t, numbers, network)
@@ -114,11 +121,15 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
         for name, w in network.params.items():
             if network.frozen(name):
                 continue
-            arguments = (w, grads[name], states[name], t, network.spread(lr, w), s, optimiser, acting[name], precision,
+            rate = lr if follow is None else follow.rates(name, w, lr, s, acting[name].d2)
+            arguments = (w, grads[name], states[name], t, network.spread(rate, w), s, optimiser, acting[name], precision,
                          program.form, program.prox, bits[name])
             if t in probed and network.group(name) not in ("bias", "norm"):
                 probes.observe(sums, *arguments, network.cell_axis)
             _update(*arguments, network.cell_axis)
+            if follow is not None:
+                _rescale(w, states[name], follow.factors(name, w), network, precision)
+            _rescale(w, states[name], sphere.factors(name, w, t), network, precision)
             if average is not None:
                 average[name].lerp_(w, 1.0 - program.ema)
         monitor.after(t)
@@ -130,6 +141,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     iterates |= {} if family.affine else _iterates("", network.params, average)
     extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
     extra |= monitor.columns()
+    extra |= {} if follow is None else follow.columns()
     return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory, order)
 
 
@@ -139,6 +151,20 @@ def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
     if average is not None:
         found[f"{name}_ema".lstrip("_")] = {key: w.clone() for key, w in average.items()}
     return found
+
+
+def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
+    """Multiply each cell's part of w by its factor [R, C], in place; stored as the precision stores weights, to the nearest."""
+    if factor is None:
+        return
+    factor = network.spread(factor, w).to(w.dtype)
+    target = (w if state.remainder is None else w - state.remainder) * factor
+    stored = precisions.nearest(target) if precision.name == "bf16_weights" else target
+    if state.remainder is not None:
+        # a cell that is not rescaled keeps its pair of numbers, of which rounding the sum again could make another
+        state.remainder.copy_(torch.where(factor == 1, state.remainder, precisions.nearest(stored - target)))
+        stored = torch.where(factor == 1, w, stored)
+    w.copy_(stored)
 
 
 def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, cell_axis) -> None:

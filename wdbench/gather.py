@@ -13,7 +13,7 @@ from wdbench.errors import UserError
 
 ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "lambda_clock", "coupling",
        "precision", "rounding", "lr", "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema",
-       "init_scale", "beta1", "beta2")
+       "init_scale", "beta1", "beta2", "sphere")
 # what runs.parquet has whatever was run: claims and figures name these columns, and a run of one kind of model lacks some
 ALWAYS = ("diverged_step", "train_loss", "val_loss", "test_loss", "objective", "train_error", "val_error", "test_error", "weight_norm",
           "weight_norm_inf", "zero_fraction", "nll", "ece", "confidence_gap", "fidelity", "updates_lost", "oracle_gap",

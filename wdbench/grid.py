@@ -47,6 +47,7 @@ class Cell:
     probes: str = ""
     beta1: float = 0.9
     beta2: float = 0.999
+    sphere: str = "none"
 
     @property
     def pack(self) -> str:
@@ -88,6 +89,10 @@ def _models(study: Study, dataset: str) -> list[str]:
                 _fits(model, options, dataset)
             if options.get("norm") == "bn" and 1 in study.batch_size:
                 raise UserError(f"config.yaml: batch_size: value 1: model {model!r} has batch norms; valid: 2 or more")
+        held = next((kind for kind in study.sphere if kind != "none"), None)
+        if held is not None and (model == "glm" or options.get("norm", "none") == "none"):
+            raise UserError(f"config.yaml: sphere: value {held!r}: model {model!r} has no norm that would make it blind to the length of "
+                            f"its weights; valid: sphere none, or a model with norm=bn or norm=gn")
         if task not in tasks:
             raise UserError(f"config.yaml: model {model!r} on data set {dataset!r}: a {task} task; valid: tasks {' '.join(tasks)}")
     return found
@@ -142,13 +147,13 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
         phases = ("all",) if plain else study.decay_phases
         # a convex model starts at zero, a network at the usual size of its random weights
         scales = study.init_scales or ((0.0,) if model in GLM.values() else (1.0,))
-        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, replicate in product(
+        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, sphere, replicate in product(
             masks, couplings, phases, _arithmetic(study), axis.numbers(), study.schedule, study.steps, study.batch_size, scales,
-            range(study.replicates)
+            study.sphere, range(study.replicates)
         ):
             yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, coupling, precision, rounding, lr, axis.unit,
                        schedule, steps, FULL if batch == "full" else batch, mask, init, replicate, phase, study.clip, study.ema,
-                       "+".join(sorted(study.probes)), study.beta1, study.beta2)
+                       "+".join(sorted(study.probes)), study.beta1, study.beta2, sphere)
 
 
 class Member(NamedTuple):

@@ -15,7 +15,8 @@ from wdbench.errors import UserError
 PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
-_TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "affine", "stacked", "updates",
+_TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
+          "stacked", "updates",
           "precision", "probes", "schedules")
 _DATA = ("datasets",)
 

@@ -97,6 +97,7 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
         "batch_size": np.nan if cell.batch_size is None else cell.batch_size, "decay_mask": cell.decay_mask,
         "decay_phase": cell.decay_phase, "clip": np.nan if cell.clip is None else cell.clip, "ema": cell.ema,
         "init_scale": cell.init_scale, "replicate": cell.replicate, "beta1": cell.beta1, "beta2": cell.beta2,
+        "sphere": cell.sphere,
     }
 
 
@@ -233,7 +234,7 @@ _RESULTS = (
     "tempered_nll",
     "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
-    "hessian_trace", "sharpness",
+    "hessian_trace", "sharpness", "curve_gap", "curve_gap_plain",
 )
 # what a probe read of a run that diverged; its spikes are kept
 _PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")
@@ -242,7 +243,8 @@ _PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "ini
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes, cell.beta1, cell.beta2)
+                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes, cell.beta1, cell.beta2,
+                             cell.sphere)
     return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), cell.decay_mask, cell.init_scale, cell.replicate,
                cell.decay_phase, math.inf if cell.clip is None else cell.clip)
 

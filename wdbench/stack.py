@@ -9,7 +9,7 @@ import torch
 
 from wdbench import affine, schedules, seeds, stacked, updates
 from wdbench import precision as precisions
-from wdbench.cells import DECAY_SHARE
+from wdbench.cells import DECAY_SHARE, FOLLOWERS
 
 
 def padded(arms: int, precision: str, task: str) -> int:
@@ -37,7 +37,7 @@ class Stack:
     def shares(self, group: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(lambda1, lambda2), each [R, C] fp64, of a group of parameters under each cell's mask."""
         share = [[DECAY_SHARE[run.decay_mask].get(group, 0.0) for run in row] for row in self.runs]
-        values = [[(run.lambda1, run.lambda2) for run in row] for row in self.runs]
+        values = [[(0.0, 0.0) if run.coupling in FOLLOWERS else (run.lambda1, run.lambda2) for run in row] for row in self.runs]
         both = torch.tensor(values, dtype=torch.float64) * torch.tensor(share, dtype=torch.float64)[..., None]
         return both[..., 0], both[..., 1]
 

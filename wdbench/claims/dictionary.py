@@ -122,7 +122,7 @@ VERDICTS = {
 
 SELECTED = {
     **{name: _SHARED[name] for name in ("claim_id", "dataset", "metric")},
-    "condition": ("text", "", "side of an interaction: claimed or other", "no interaction"),
+    "condition": ("text", "", "side of an interaction or a share: claimed or other", "no interaction or share"),
     "x": ("float", "unit of x", "horizontal axis of a slope, after its transform", "no slope"),
     "block": _SHARED["block"],
     "arm": ("text", "", "treatment or control", "never missing"),
@@ -152,15 +152,15 @@ EFFECTS = {
         "there is only one",
     ),
     "block": _SHARED["block"],
-    "treatment": ("float", METRIC_UNIT, "treatment's value (interaction: where claimed; tolerance: its share or loss)", "slopes"),
+    "treatment": ("float", METRIC_UNIT, "treatment's value (interaction, share: where claimed; tolerance: its share or loss)", "slopes"),
     "control": ("float", METRIC_UNIT, "control's value, or the threshold", "slopes, or no control"),
     "treatment_other": (
         "float",
         METRIC_UNIT,
-        "treatment's value on the other side of an interaction",
-        "no interaction",
+        "treatment's value on the other side of an interaction or a share",
+        "no interaction or share",
     ),
-    "control_other": ("float", METRIC_UNIT, "control's value on the other side of an interaction", "no interaction"),
+    "control_other": ("float", METRIC_UNIT, "control's value on the other side of an interaction or a share", "no interaction or share"),
     "effect": ("float", EFFECT_UNIT, "effect of the block, positive in favour of the claim", "undefined, or left out"),
     "imputed": _SHARED["imputed"],
     "used": ("bool", "", "the block is part of the estimate", "never missing"),

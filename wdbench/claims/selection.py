@@ -37,6 +37,7 @@ TREATMENT = (
     "init_scale",
     "beta1",
     "beta2",
+    "sphere",
     "replicate",
 )
 """Columns in which two cells of a study can differ by design."""

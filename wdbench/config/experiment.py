@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wdbench import schedules
+from wdbench.cells import DECAY_SHARE, FOLLOWERS, WEIGHTS
 from wdbench.config import yamlio
 from wdbench.errors import UserError
 
@@ -23,12 +24,15 @@ Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
 Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-                   "scheduled", "coupled_subgradient", "decoupled_subgradient"]
+                   "scheduled", "coupled_subgradient", "decoupled_subgradient", "norm_replay", "lr_replay"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
 Probe = Literal["curvature", "jacobian", "temperature", "rotation", "noise", "path", "plateau", "spikes", "ball"]
+Sphere = Literal["none", "step", "epoch"]
 Tier = Literal["core", "gpt", "nightly", "paper"]
+CONVEX = ("glm", "linear", "logistic", "softmax")
+MATRICES = [mask for mask, shares in DECAY_SHARE.items() if set(shares) <= set(WEIGHTS)]
 
 
 class Frozen(BaseModel):
@@ -113,11 +117,12 @@ class Study(Frozen):
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     probes: tuple[Probe, ...] = ()
+    sphere: tuple[Sphere, ...] = Field(("none",), min_length=1)
     init_scales: tuple[NotNegative, ...] = ()
     replicates: Replicates = 10
     supports: bool = False
 
-    @field_validator("model", "schedule", "steps", "batch_size", mode="before")
+    @field_validator("model", "schedule", "steps", "batch_size", "sphere", mode="before")
     @classmethod
     def _listed(cls, value):
         return value if isinstance(value, list) else [value]
@@ -156,6 +161,9 @@ class Study(Frozen):
             raise ValueError("couplings: the decay times of scheduled are not known before the run; give lambda in absolute units")
         if self.probes and "glm" in self.model:
             raise ValueError(f"probes: {', '.join(self.probes)}: they are for networks, and model lists glm; valid: none")
+        follower = next((name for name in self.couplings if name in FOLLOWERS), None)
+        if follower is not None:
+            self._can_follow(follower)
         for optimiser in trained:
             if optimiser not in self.lr:
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")
@@ -172,10 +180,21 @@ class Study(Frozen):
         penalised = sum(self.lambdas[p].size for p in self.penalties if p != "none")
         masked = len(self.decay_masks) * penalised
         arithmetic = sum(len(self.roundings) if p == "bf16_weights" else 1 for p in self.precisions)
-        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1)
+        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1) * len(self.sphere)
         trained = (plain + masked * len(self.couplings) * len(self.decay_phases)) * runs
         cells = sum(plain + masked if o == "exact" else trained * self.lr[o].size for o in self.optimisers)
         return len(self.datasets) * len(self.model) * cells * self.replicates
+
+    def _can_follow(self, coupling: str) -> None:
+        """Raises ValueError where a cell of `coupling` could not be trained beside the decayed run that it follows."""
+        for field, given, valid in (("penalties", self.penalties, ("none", "l2")), ("decay_masks", self.decay_masks, tuple(MATRICES))):
+            for value in given:
+                if value not in valid:
+                    raise ValueError(f"{field}: value {value!r} with coupling {coupling}, which follows the L2 decay of weight "
+                                     f"matrices; valid: {', '.join(valid)}")
+        for model in self.model:
+            if model in CONVEX:
+                raise ValueError(f"couplings: value {coupling!r} is for networks, not for model {model!r}; valid: the other couplings")
 
 
 def _read(parser, text: str):

@@ -68,6 +68,9 @@ LABELS = {
     "fidelity": Label("decay applied ÷ intended", "projection"),
     "fidelity_norm": Label("decay applied ÷ intended", "lengths"),
     "updates_lost": Label("updates lost to rounding", "share", share=True),
+    "curve_gap": Label("distance from the loss curve with decay", "nats"),
+    "curve_gap_plain": Label("distance of the loss curve without decay from that with it", "nats"),
+    "curve_gap / curve_gap_plain": Label("distance from the loss curve with decay ÷ that without decay", "ratio"),
     "hessian_trace": Label("trace of the Hessian", "nats per weight²"),
     "sharpness": Label("scale-free sharpness", "nats"),
     **{f"jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖", "root mean square")
