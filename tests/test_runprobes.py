@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import test_engine
+import test_language_models as language
 import test_networks as plain
 import torch
 from torch.func import functional_call
@@ -189,6 +190,22 @@ def test_probes_have_the_same_bits_alone_and_in_any_pack_and_leave_the_training_
     bare = test_engine.train([replace(run, program=replace(run.program, probes="")) for run in runs], data)
     assert all((bare[k].weight == whole[k].weight).all() and (bare[k].bias == whole[k].bias).all()
                and bare[k].trajectory == whole[k].trajectory for k in whole)
+
+
+@pytest.mark.parametrize("arithmetic", [("fp32", "none"), ("bf16_compute", "none")])
+def test_a_language_model_is_probed_under_the_same_contract(arithmetic):
+    data = language.data(2)
+    bare = [language.run(c, lam, arithmetic, replicate=r, steps=12, clip=1.0)
+            for r in range(2) for c, lam in (("decoupled", 0.3), ("decoupled", 3.0), ("coupled", 0.01), ("decoupled", 0.0))]
+    runs = [replace(run, program=replace(run.program, probes=ALL)) for run in bare]
+    whole, unprobed = language.train(runs, data), language.train(bare, data)
+    for k in whole:
+        assert same(language.train([runs[k]], data)[0], whole[k])
+        assert (whole[k].weight == unprobed[k].weight).all() and whole[k].scores == unprobed[k].scores
+    found = whole[1].probe
+    assert all(math.isfinite(found[n]) for n in ("rotation_ratio_hidden", "rotation_cv_hidden", "gradient_noise", "grad_norm_hidden_end",
+                                                 "init_cosine", "loss_slope", "linf_share", "linf_residual"))
+    assert 0 < found["rotation_hidden"] < 1 and math.isnan(whole[3].probe["rotation_ratio_hidden"])
 
 
 def test_every_column_is_described_and_goes_with_a_run_that_diverged():
