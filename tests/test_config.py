@@ -88,8 +88,8 @@ def test_what_is_no_mapping_is_refused(text, tmp_path):
 
 
 def test_unknown_profile_and_missing_file():
-    with pytest.raises(UserError, match="valid: core, smoke"):
-        experiment.load(ROOT / "config.yaml", "nightly")
+    with pytest.raises(UserError, match="valid: core, gpt"):
+        experiment.load(ROOT / "config.yaml", "weekly")
     with pytest.raises(UserError, match="no such file"):
         experiment.load(ROOT / "nowhere.yaml")
 
@@ -101,7 +101,7 @@ def test_unknown_data_set_names_the_valid_ones(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    (["--profile", "nightly", "plan"], "profile"),
+    (["--profile", "weekly", "plan"], "profile"),
     (["train", "nowhere~softmax~sgd"], "nowhere~softmax~sgd"),
     (["show", "claim", "Z9"], "Z9"),
     (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
