@@ -56,6 +56,13 @@ BAD = {
         ["studies.grid", "its axes multiply to 44,550,000,000,000 cells; at most 1,000,000 are valid"]),
     "too many studies": (lambda c: c.update(studies={f"copy{i}": study(c) for i in range(50)}),
                          ["studies: value", "2,227,500 cells in all; at most 1,000,000 are valid"]),
+    "nothing to follow": (lambda c: c["studies"]["replay"].update(penalties=["l1"], **{"lambda": {"l1": {"values": [1.0]}}}),
+                          ["studies.replay", "penalties: value 'l1'", "norm_replay", "valid: none, l2"]),
+    "a bias that follows": (lambda c: c["studies"]["replay"].update(decay_masks=["all"]),
+                            ["decay_masks: value 'all'", "valid: weights, hidden, head"]),
+    "a convex follower": (lambda c: study(c).update(couplings=["lr_replay"], penalties=["none", "l2"]),
+                          ["couplings: value 'lr_replay'", "not for model 'glm'"]),
+    "another sphere": (lambda c: c["studies"]["sphere"].update(sphere="day"), ["studies.sphere.sphere", "'day'", "'epoch'"]),
     "infinite": (lambda c: study(c)["lambda"].update(l2={"values": [float("inf")]}), ["studies.grid.lambda.l2.values", "inf"]),
 }
 

@@ -1,18 +1,23 @@
 """Cells that follow a decayed run, and weights held on a sphere, against plain loops of torch and closed forms."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from test_engine import make_data, make_runs, same
 from test_networks import BATCH, RATES, STEPS, N, data, flat, run, start
 from torch.func import functional_call
 
-from wdbench import cells, engine, follow, schedules
+from wdbench import cells, dictionary, engine, follow, grid, resolve, schedules
+from wdbench.config import experiment
+from wdbench.errors import UserError
 
 INVARIANT = "mlp:width=12,norm=bn,affine=no,head=frozen,eps=0"
 LAM = 0.3
+ROOT = Path(__file__).parent.parent
 
 
 def train(*runs):
@@ -185,3 +190,31 @@ def test_on_the_sphere_decay_is_a_slightly_larger_rate():
     decayed, other, plain = train(base, longer, replace(base, lambda2=0.0))
     np.testing.assert_allclose(decayed.weight, other.weight, rtol=1e-11, atol=1e-13)
     assert np.abs(decayed.weight - plain.weight).max() > 1e-4
+
+
+@pytest.mark.parametrize("model", ["mlp", "glm"])
+def test_a_sphere_needs_a_norm(model):
+    study = experiment.load(ROOT / "config.yaml").studies["sphere"].model_copy(update={"model": (model,)})
+    with pytest.raises(UserError, match=f"sphere: value 'step': model '{model}' has no norm .*valid: .*norm=bn"):
+        grid._models(study, "digits")
+
+
+def test_rows_of_controls():
+    """The row of a follower has the lambda of the run that it follows, and an objective without penalty."""
+    study = experiment.load(ROOT / "config.yaml").studies["replay"]
+    study = study.model_copy(update={"replicates": 1, "steps": (8,), "sphere": ("step",), "ema": 0.5, "decay_masks": ("hidden",)})
+    one = {c: c.coupling for c in grid.cells(study, study.datasets[0], "mlp:depth=1,norm=bn", "sgd") if c.lam == 0.6}
+    table = pd.concat([chunk["rows"] for chunk in resolve.trained_rows(one, "", lambda cell: None)]).set_index("coupling")
+    assert set(table.index) == {"decoupled", "norm_replay", "lr_replay"} and (table["sphere"] == "step").all()
+    assert (table["lambda"] == 0.6 / (0.3 * 8)).all() and (table["lambda_clock"] == 0.6).all()
+    free = table.loc[["norm_replay", "lr_replay"]]
+    assert (free["objective"] == free["train_loss"]).all() and free["fidelity"].isna().all() and (free["curve_gap_plain"] > 0).all()
+    kept = table.loc["decoupled"]
+    assert kept["objective"] > kept["train_loss"] and kept["fidelity"] == pytest.approx(1, abs=1e-3) and np.isnan(kept["curve_gap"])
+    assert set(table.columns) <= set(dictionary.entries())
+
+
+def test_a_further_axis_leaves_ids_of_other_cells_alone():
+    cell = grid.Cell("digits", "mlp", "sgd", "none", 0.0, 0.0, "relative", "coupled", "fp32", "none", 0.1, "absolute", "constant", 10, 8,
+                     "weights", 1.0, 0)
+    assert cell.id("a", "b") == replace(cell, sphere="none").id("a", "b") != replace(cell, sphere="step").id("a", "b")
