@@ -216,6 +216,35 @@ def test_interaction():
     assert set(judged(runs, claim(kind="interaction", conditions=same)).loc["T1"]["verdict"]) == {"refuted"}
 
 
+@pytest.mark.parametrize(
+    ("control", "whole", "expected", "says"),
+    [(-0.1, -0.1, "supported", "% of an effect of"), (-0.07, -0.1, "supported", "% of an effect of"), (-0.02, -0.1, "refuted", "% of"),
+     (0.05, -0.1, "refuted", ""), (-0.1, 0.0, "inconclusive", "nothing to have a share of"),
+     (-0.1, 0.1, "inconclusive", "nothing to have a share of")],
+)  # fmt: skip
+def test_share(control, whole, expected, says):
+    """`whole` is what decay does to the loss, `control` what the replay of its norms does."""
+    replay = world(control, seed=3)
+    replay = replay[replay["penalty"] == "l2"].assign(coupling="norm_replay")
+    replay["cell_id"] = "r" + replay["cell_id"]
+    runs = pd.concat([world(whole, seed=3).assign(coupling="decoupled"), replay], ignore_index=True)
+    runs["test_loss"] += np.random.default_rng(8).normal(0, 0.01, len(runs))
+    sides = {side: f'penalty == "none" or coupling == "{name}"'
+             for side, name in (("claimed", "norm_replay"), ("other", "decoupled"))}  # fmt: skip
+    one = claim(kind="share", conditions=sides, effect="difference", margin=0.0)
+    found = judged(runs, one)
+    assert set(found.loc["T1"]["verdict"]) == {expected}
+    assert says in found.loc[("T1", "alpha")]["reason"]
+    wide = {c: runs[runs["coupling"] == c] for c in ("norm_replay", "decoupled")}
+    mean = lambda part, penalty, lam: part[(part["penalty"] == penalty) & (part["lambda_rel"] == lam)  # noqa: E731
+                                           & (part["dataset"] == "alpha")]["test_loss"].mean()  # fmt: skip
+    plain = mean(wide["decoupled"], "none", 0.0)
+    gains = [plain - mean(wide[c], "l2", 1.0) for c in ("norm_replay", "decoupled")]
+    assert found.loc[("T1", "alpha"), "estimate"] == pytest.approx(gains[0] - gains[1] / 2)
+    if says.startswith("% of an"):
+        assert f"{gains[0] / gains[1]:.0%} of" in found.loc[("T1", "alpha")]["reason"]
+
+
 def events(treatment: int, control: int, n: int = 20) -> pd.DataFrame:
     """One data set; so many of the n blocks' runs diverged in each arm, the control's blocks first."""
     runs = world(replicates=n, datasets=("alpha",), lambdas=(1.0,))

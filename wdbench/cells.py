@@ -22,15 +22,21 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
     "cautious": "cautious",
     "moment_split_m": "moment_split",
     "moment_split_v": "moment_split",
+    "scheduled": "scheduled",
+    "norm_replay": "replay",
+    "lr_replay": "replay",
 }
+# couplings of cells that have no penalty themselves and are trained beside one that has (follow.py)
+FOLLOWERS = tuple(name for name, form in FORMS.items() if form == "replay")
 
 
 @dataclass(frozen=True)
 class Program:
     """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
 
-    prox: the cells have an L1 part that the proximal step takes. ema: decay of the average of the weights, 0 for none. probes:
-    the costly ones, measured at the end, joined by +.
+    prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average
+    of the weights, 0 for none. probes: those asked for beside the cheap ones, joined by + (`endprobes`, `runprobes`).
+    sphere: see `sphere.py`.
     """
 
     model: str
@@ -44,11 +50,17 @@ class Program:
     prox: bool = True
     ema: float = 0.0
     probes: str = ""
+    beta1: float = 0.9
+    beta2: float = 0.999
+    sphere: str = "none"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none."""
+    """One cell resolved to numbers: learning rate and penalties absolute. clip: largest gradient norm, infinite for none.
+
+    The penalties of a cell whose coupling is one of FOLLOWERS are those of the run that it follows.
+    """
 
     program: Program
     coupling: str
@@ -64,7 +76,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Data:
-    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split."""
+    """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split.
+
+    Of a language x and y are [n, context] symbol numbers, and y_test is needed: its models are scored where they are trained.
+    """
 
     base: str
     task: str
@@ -74,3 +89,4 @@ class Data:
     x_val: np.ndarray
     y_val: np.ndarray
     x_test: np.ndarray
+    y_test: np.ndarray | None = None

@@ -11,10 +11,10 @@ from wdbench.claims import dictionary as claim_tables
 TIMED = ("train_seconds",)
 ITERATES = {
     "ema": "the running average of the weights at the end",
-    "mid": "the weights at the last step before the learning rate drops",
-    "mid_ema": "the running average of the weights at the last step before the learning rate drops",
+    "mid": "the weights at the last step before the learning rate drops (language models without a drop: half way)",
+    "mid_ema": "the running average of the weights at the last step before the learning rate drops (or half way)",
 }
-_OF_ITERATES = ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error")
+_OF_ITERATES = ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error", "unseen_loss", "unseen_error")
 CLAIM_TABLES = {file.removesuffix(".csv"): columns for file, columns in claim_tables.TABLES.items()}
 
 

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from wdbench import endprobes, models, probes, schedules, seeds, updates
+from wdbench import endprobes, models, probes, runprobes, schedules, seeds, updates
 from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
+from wdbench.follow import Follow, with_partners
 from wdbench.measure import Outcome, held_rows, outcomes, trace
-from wdbench.stack import Phases, Stack, build, clip, coefficients, noise, padded
+from wdbench.sphere import Sphere
+from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
@@ -45,12 +47,13 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
 
     All replicates must have the same number of features and outputs.
     """
+    asked, runs = len(runs), with_partners(runs)
     programs: dict[tuple, list[int]] = defaultdict(list)
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
         for chunk in _chunks(runs, positions, data, program.precision):
-            yield _train_chunk(program, batch, runs, chunk, data, device)
+            yield [pair for pair in _train_chunk(program, batch, runs, chunk, data, device) if pair[0] < asked]
 
 
 def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
@@ -60,9 +63,10 @@ def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
         by_replicate[runs[position].replicate].append(position)
     chunk: dict[int, list[int]] = {}
     for replicate, members in sorted(by_replicate.items(), key=lambda item: (len(item[1]), item[0])):
-        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision)
+        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision, data[replicate].task)
         width = data[replicate].x.shape[1] * data[replicate].outputs
-        if chunk and (len(chunk) + 1) * arms * width > CACHE_COORDINATES:
+        # language models are large: one replicate at a time
+        if chunk and ((len(chunk) + 1) * arms * width > CACHE_COORDINATES or data[replicate].task == "language"):
             yield chunk
             chunk = {}
         chunk[replicate] = members
@@ -73,13 +77,12 @@ def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
 def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, Outcome]]:
     family, options = models.parse(program.model)
     precision = precisions.make(program.precision, program.rounding)
-    optimiser = updates.Optimiser(program.optimiser)
-    stack = Stack(runs, chunk, program.precision, precision.master)
-    first = data[stack.replicates[0]]
+    optimiser = updates.Optimiser(program.optimiser, program.beta1, program.beta2)
+    first = data[next(iter(chunk))]
+    stack = Stack(runs, chunk, program.precision, precision.master, first.task)
     order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
-    to = lambda array, dtype: torch.as_tensor(array).to(device=device, dtype=dtype)  # noqa: E731
-    x_all = [to(data[r].x, precision.compute) for r in stack.replicates]
-    y_all = [to(data[r].y, precision.master) for r in stack.replicates]
+    x_all = [inputs(data[r].x, first.task, precision.compute, device) for r in stack.replicates]
+    y_all = [torch.as_tensor(data[r].y).to(device=device, dtype=precision.master) for r in stack.replicates]
     network = build(family, options, first.x.shape[1], first.outputs, stack, data, precision, device)
     held = [held_rows(data[r], precision.master, device) for r in stack.replicates]
     lr = stack.numbers(lambda run: run.lr).to(device)
@@ -88,33 +91,48 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     numbers = coefficients(stack, network, device)
     states = {name: updates.initial_state(w, optimiser, precision) for name, w in network.params.items()}
     schedule, turn = schedules.shape(program.schedule), schedules.turn(program.schedule, program.steps)
+    if first.task == "language" and turn == program.steps:
+        turn = program.steps // 2
     phases = Phases(stack, program.steps)
+    follow = Follow(stack, network, program.optimiser, device) if program.form == "replay" else None
+    sphere = Sphere(program.sphere, stack, network, [len(data[r].y) for r in stack.replicates], batch, device)
     average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
     sums = probes.Sums.zeros(*stack.shape)
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: trace(network, first.task, held)[0])
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
         y = torch.stack([y_all[i][rows[i]] for i in range(len(rows))])
         loss, grads = network.gradient(x, y)
         watch.see(t, loss, network.params)
+        if follow is not None:
+            follow.see(loss)
         s = schedule(t, program.steps)
         bits = noise(network, stack, data, t) if precision.rounding == "stochastic" else dict.fromkeys(network.params)
         acting = phases.at(t, numbers, network)
+        monitor.before(t, s, x, y, loss, grads, acting, lr)
         if clipped:
             grads, acting = clip(grads, acting, network, limits)
+        if program.form == "scheduled":
+            acting = scheduled(grads, acting, states, t, network, optimiser)
         for name, w in network.params.items():
             if network.frozen(name):
                 continue
-            arguments = (w, grads[name], states[name], t, network.spread(lr, w), s, optimiser, acting[name], precision,
+            rate = lr if follow is None else follow.rates(name, w, lr, s, acting[name].d2)
+            arguments = (w, grads[name], states[name], t, network.spread(rate, w), s, optimiser, acting[name], precision,
                          program.form, program.prox, bits[name])
             if t in probed and network.group(name) not in ("bias", "norm"):
                 probes.observe(sums, *arguments, network.cell_axis)
             _update(*arguments, network.cell_axis)
+            if follow is not None:
+                _rescale(w, states[name], follow.factors(name, w), network, precision)
+            _rescale(w, states[name], sphere.factors(name, w, t), network, precision)
             if average is not None:
                 average[name].lerp_(w, 1.0 - program.ema)
+        monitor.after(t)
         if t in checked:
             trajectory.append((t, *trace(network, first.task, held)))
         if t == turn < program.steps and not family.affine:
@@ -122,7 +140,9 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
     iterates |= {} if family.affine else _iterates("", network.params, average)
     extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
-    return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory)
+    extra |= monitor.columns()
+    extra |= {} if follow is None else follow.columns()
+    return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory, order)
 
 
 def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
@@ -131,6 +151,20 @@ def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
     if average is not None:
         found[f"{name}_ema".lstrip("_")] = {key: w.clone() for key, w in average.items()}
     return found
+
+
+def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
+    """Multiply each cell's part of w by its factor [R, C], in place; stored as the precision stores weights, to the nearest."""
+    if factor is None:
+        return
+    factor = network.spread(factor, w).to(w.dtype)
+    target = (w if state.remainder is None else w - state.remainder) * factor
+    stored = precisions.nearest(target) if precision.name == "bf16_weights" else target
+    if state.remainder is not None:
+        # a cell that is not rescaled keeps its pair of numbers, of which rounding the sum again could make another
+        state.remainder.copy_(torch.where(factor == 1, state.remainder, precisions.nearest(stored - target)))
+        stored = torch.where(factor == 1, w, stored)
+    w.copy_(stored)
 
 
 def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, cell_axis) -> None:

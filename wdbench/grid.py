@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from wdbench import datasets
 from wdbench.config.experiment import Experiment, Study
+from wdbench.datasets.language import CONTEXT
 from wdbench.errors import UserError
 
 GLM = {"regression": "linear", "binary": "logistic", "multiclass": "softmax"}
@@ -44,6 +45,9 @@ class Cell:
     clip: float | None = None
     ema: float = 0.0
     probes: str = ""
+    beta1: float = 0.9
+    beta2: float = 0.999
+    sphere: str = "none"
 
     @property
     def pack(self) -> str:
@@ -78,11 +82,30 @@ def _models(study: Study, dataset: str) -> list[str]:
             # torch is loaded for networks alone: planning a convex study must not wait for it
             from wdbench import models
 
-            tasks = models.parse(model)[0].tasks
+            family, options = models.parse(model)
+            tasks = family.tasks
             found.append(models.canonical(model))
+            if task == "language" and task in tasks:
+                _fits(model, options, dataset)
+            if options.get("norm") == "bn" and 1 in study.batch_size:
+                raise UserError(f"config.yaml: batch_size: value 1: model {model!r} has batch norms; valid: 2 or more")
+        held = next((kind for kind in study.sphere if kind != "none"), None)
+        if held is not None and (model == "glm" or options.get("norm", "none") == "none"):
+            raise UserError(f"config.yaml: sphere: value {held!r}: model {model!r} has no norm that would make it blind to the length of "
+                            f"its weights; valid: sphere none, or a model with norm=bn or norm=gn")
         if task not in tasks:
             raise UserError(f"config.yaml: model {model!r} on data set {dataset!r}: a {task} task; valid: tasks {' '.join(tasks)}")
     return found
+
+
+def _fits(model: str, options, dataset: str) -> None:
+    """Whether a language model can take a data set's chunks. Raises UserError naming what is too small."""
+    parsed = datasets.parse(dataset)
+    symbols, context = datasets.registry.entry(parsed.name).n_classes, parsed.options.get("context", CONTEXT)
+    for key, need, what in (("context", context, "symbols a chunk"), ("vocab", symbols, "different symbols")):
+        if options[key] < need:
+            raise UserError(f"config.yaml: model {model!r}: option {key}: value {options[key]}: data set {dataset!r} has {need} {what}; "
+                            f"valid: {key}={need} or more")
 
 
 def _penalised(study: Study) -> Iterator[tuple[str, float, float, str]]:
@@ -124,13 +147,13 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
         phases = ("all",) if plain else study.decay_phases
         # a convex model starts at zero, a network at the usual size of its random weights
         scales = study.init_scales or ((0.0,) if model in GLM.values() else (1.0,))
-        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, replicate in product(
+        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, sphere, replicate in product(
             masks, couplings, phases, _arithmetic(study), axis.numbers(), study.schedule, study.steps, study.batch_size, scales,
-            range(study.replicates)
+            study.sphere, range(study.replicates)
         ):
             yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, coupling, precision, rounding, lr, axis.unit,
                        schedule, steps, FULL if batch == "full" else batch, mask, init, replicate, phase, study.clip, study.ema,
-                       "+".join(sorted(study.probes)))
+                       "+".join(sorted(study.probes)), study.beta1, study.beta2, sphere)
 
 
 class Member(NamedTuple):
@@ -176,7 +199,7 @@ def pack_digest(experiment: Experiment, pack: str) -> str:
     """Changes exactly when the set of a pack's cells can change: digest of the axes that its members expand from."""
     axes = [
         (name, datasets.canonical(dataset), model, optimiser,
-         experiment.studies[name].model_dump(mode="json", exclude={"about", "datasets", "model"}))
+         experiment.studies[name].model_dump(mode="json", exclude={"about", "tier", "datasets", "model"}))
         for name, dataset, model, optimiser in members(experiment)[pack]
     ]
     return hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).hexdigest()[:16]
@@ -193,10 +216,11 @@ def weights(dataset: str) -> int:
 
 def predicted_seconds(study: Study, dataset: str, model: str, optimiser: str) -> float:
     """Rough cost of one cell on one core, for "time left": a stacked update costs about 1.5 µs plus 12 ns a weight, an exact
-    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs. `wdbench plan` predicts from measured rows instead.
+    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms. `wdbench plan` predicts
+    from measured rows instead.
     """
     size = weights(dataset)
     if optimiser == "exact":
         return 2e-3 + 2e-6 * size
     steps = sum(study.steps) / len(study.steps)
-    return steps * (1.5e-6 + 12e-9 * size if model in GLM.values() else 2e-4)
+    return steps * (1.5e-6 + 12e-9 * size if model in GLM.values() else 2e-2 if model.startswith("gpt") else 2e-4)

@@ -16,7 +16,7 @@ from wdbench.errors import UserError
 def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
     """The claims of the experiment's claims file; studies must exist in its config."""
     found = schema.from_mapping(yamlio.read(experiment.claims), str(experiment.claims))
-    claims.check(found, studies=set(experiment.studies), path=str(experiment.claims))
+    claims.check(found, studies={*experiment.studies, *experiment.elsewhere}, path=str(experiment.claims))
     return found
 
 
@@ -40,7 +40,7 @@ def judge(experiment: Experiment) -> None:
     plan = table(experiment, "plan")
     _, absent = gather.available_packs(experiment)
     judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(experiment.ledger),
-                             table(experiment, "identities"), absent, str(experiment.claims))
+                             table(experiment, "identities"), absent, str(experiment.claims), experiment.elsewhere)
     for name in ("selected", "effects", "verdicts"):
         atomic.write_csv(where[name], getattr(judgement, name))
 
@@ -48,8 +48,10 @@ def judge(experiment: Experiment) -> None:
 def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
     """The plan with the columns of the runs table that it can know, for the completeness gate."""
     relative, relative_lr = plan["lambda_unit"] == "relative", plan["lr_unit"] == "relative"
-    return plan.assign(lambda_rel=plan["lambda_given"].where(relative), lr_rel=plan["lr_given"].where(relative_lr)).rename(
-        columns={"lambda_given": "_lambda", "lr_given": "_lr"})
+    on_clock = plan["lambda_given"].where(plan["lambda_unit"] == "clock")
+    return plan.assign(
+        lambda_rel=plan["lambda_given"].where(relative), lambda_clock=on_clock, lr_rel=plan["lr_given"].where(relative_lr)
+    ).rename(columns={"lambda_given": "_lambda", "lr_given": "_lr"})
 
 
 def draw(experiment: Experiment, processes: int = 1) -> None:

@@ -6,9 +6,11 @@ from functools import reduce
 import numpy as np
 import torch
 
-from wdbench import affine, metrics
+from wdbench import affine, metrics, tokens
+from wdbench.stack import inputs
 
 TRAJECTORY_ROWS = 512
+TRAJECTORY_CHUNKS = 64
 SPLITS = ("train", "val", "test")
 
 
@@ -19,7 +21,9 @@ class Outcome:
     weight, bias: fp64 copies of the stored values (Kahan's remainder is not part of a stored weight). Convex models: weight
     [d, k], bias [k]. Networks: all weights that the default mask penalises, flat, and all that it does not; `penalty` of the
     cell at its last weights, and `outputs`: iterate -> split -> [n, k]. Iterates are "" (the last weights), ema (their running
-    average), mid and mid_ema (the same at the end of a drop schedule's first part). head_norms: see `rows.measure_network`.
+    average), mid and mid_ema (the same at the end of a drop schedule's first part; of language models always there, half way
+    without a drop). Language models have `scores` in the place of outputs: column -> loss or error.
+    head_norms: see `rows.measure_network`.
     """
 
     weight: np.ndarray
@@ -31,15 +35,20 @@ class Outcome:
     trajectory: list[tuple[int, float, float, float]]
     penalty: float = 0.0
     outputs: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
     head_norms: np.ndarray | None = None
 
 
 def held_rows(data, dtype: torch.dtype, device) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """(x, y) of the train and val rows on which the trajectory is measured: up to TRAJECTORY_ROWS, evenly spaced; [1, n, ...]."""
+    """(x, y) of the train and val rows on which the trajectory is measured, evenly spaced; [1, n, ...].
+
+    Up to TRAJECTORY_ROWS, TRAJECTORY_CHUNKS of a language.
+    """
     pairs = []
+    most = TRAJECTORY_CHUNKS if data.task == "language" else TRAJECTORY_ROWS
     for x, y in ((data.x, data.y), (data.x_val, data.y_val)):
-        rows = np.unique(np.linspace(0, len(y) - 1, min(TRAJECTORY_ROWS, len(y))).round().astype(int))
-        pairs.append(tuple(torch.as_tensor(a[rows]).to(device, dtype)[None] for a in (x, y)))
+        rows = np.unique(np.linspace(0, len(y) - 1, min(most, len(y))).round().astype(int))
+        pairs.append((inputs(x[rows], data.task, dtype, device)[None], torch.as_tensor(y[rows]).to(device, dtype)[None]))
     return pairs
 
 
@@ -58,6 +67,9 @@ def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.T
         part = {name: w[i : i + 1] for name, w in network.params.items()}
         reference = pairs[0][0]
         for split, (x, y) in enumerate(pairs):
+            if task == "language":
+                losses[split].append(tokens.score(network, part, x, y)[0].to(y.dtype))
+                continue
             z = predict(network, part, reference, x)
             if network.cell_axis != affine.CELL_AXIS:
                 z = z.transpose(2, 3)
@@ -67,8 +79,8 @@ def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return torch.cat(losses[0]), torch.cat(losses[1]), reduce(torch.add, squares).sqrt()
 
 
-def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -> list[tuple[int, Outcome]]:
-    """(position in the runs, outcome) of every cell of a trained chunk; probed: column -> [R, C]."""
+def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory, order) -> list[tuple[int, Outcome]]:
+    """(position in the runs, outcome) of every cell of a trained chunk; probed: column -> [R, C]; order: see `engine.batches`."""
     columns = {name: value.tolist() for name, value in probed.items()}
     track = [(t, *(v.double().tolist() for v in values)) for t, *values in trajectory]
     if iterates:
@@ -80,7 +92,9 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -
         bias = network.params[affine.BIAS].double().cpu()[:, 0].movedim(2, 1)
     found = []
     for i, replicate in enumerate(stack.replicates):
-        outputs = _outputs(network, iterates, i, data[replicate])
+        language = data[replicate].task == "language"
+        outputs = {} if language else _outputs(network, iterates, i, data[replicate])
+        scores = tokens.scores(network, iterates, i, data[replicate], order[i]) if language else {}
         for j, position in enumerate(chunk[replicate]):
             step = int(watch.step[i, j])
             found.append((position, Outcome(
@@ -93,6 +107,7 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory) -
                 trajectory=[(t, a[i][j], b[i][j], c[i][j]) for t, a, b, c in track],
                 penalty=penalty[i][j] if iterates else 0.0,
                 outputs={name: {split: z[:, j] for split, z in parts.items()} for name, parts in outputs.items()},
+                scores={name: float(value[j]) for name, value in scores.items()},
                 head_norms=heads[i, j].copy() if iterates and heads is not None else None,
             )))
     return found

@@ -60,7 +60,7 @@ def absolute_lr(cell: Cell) -> float:
         return cell.lr
     if cell.optimiser == "adam":
         raise UserError("config.yaml: lr.adam.unit: value 'relative': Adam's step does not scale with 1/L; write absolute")
-    gain = 0.1 if cell.optimiser in ("momentum", "nesterov") else 1.0
+    gain = 1.0 - cell.beta1 if cell.optimiser in ("momentum", "nesterov") else 1.0
     return cell.lr * gain / _smoothness(cell.dataset, cell.batch_size)
 
 
@@ -89,13 +89,15 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
     return {
         "cell_id": cell_id, "dataset": cell.dataset, "dataset_base": datasets.base_name(cell.dataset), "data_sha256": sha,
         "model": cell.model, "optimiser": cell.optimiser, "penalty": cell.penalty, "l1_ratio": cell.l1_ratio, "lambda": lam,
-        "lambda_rel": cell.lam if cell.lam_unit == "relative" else np.nan, "lambda1": lambda1, "lambda2": lambda2,
+        "lambda_rel": cell.lam if cell.lam_unit == "relative" else np.nan,
+        "lambda_clock": cell.lam if cell.lam_unit == "clock" else np.nan, "lambda1": lambda1, "lambda2": lambda2,
         "coupling": cell.coupling, "precision": cell.precision, "rounding": cell.rounding,
         "lr": np.nan if lr is None else lr, "lr_rel": cell.lr if cell.lr_unit == "relative" else np.nan,
         "schedule": cell.schedule, "steps": np.nan if cell.steps is None else cell.steps,
         "batch_size": np.nan if cell.batch_size is None else cell.batch_size, "decay_mask": cell.decay_mask,
         "decay_phase": cell.decay_phase, "clip": np.nan if cell.clip is None else cell.clip, "ema": cell.ema,
-        "init_scale": cell.init_scale, "replicate": cell.replicate,
+        "init_scale": cell.init_scale, "replicate": cell.replicate, "beta1": cell.beta1, "beta2": cell.beta2,
+        "sphere": cell.sphere,
     }
 
 
@@ -113,6 +115,17 @@ def _finish_networks(outcomes, block, identities, probes: str) -> list[dict]:
     for i, outcome in enumerate(outcomes):
         row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
         finished.append(row | {"objective": row["train_loss"] + outcome.penalty, "block_sha256": block.sha256[:16]})
+    return finished
+
+
+def _finish_language(outcomes, block, identities) -> list[dict]:
+    """Rows of language models of one block, whose losses and errors were taken where they were trained."""
+    measured = rows.measure_weights(np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
+    finished = []
+    for i, outcome in enumerate(outcomes):
+        row = identities[i] | outcome.scores | {name: values[i] for name, values in measured.items()} | block.descriptors
+        finished.append(row | {"objective": row["train_loss"] + outcome.penalty, "nll": row["test_loss"],
+                               "block_sha256": block.sha256[:16]})
     return finished
 
 
@@ -186,7 +199,9 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
             table, track = [], []
             for replicate, found in by_replicate.items():
                 identities = [_identity(c, cells[c], sha, run.lr) for c, run, _ in found]
-                if found[0][2].outputs:
+                if found[0][2].scores:
+                    part = _finish_language([o for _, _, o in found], blocks[replicate], identities)
+                elif found[0][2].outputs:
                     part = _finish_networks([o for _, _, o in found], blocks[replicate], identities, found[0][0].probes)
                 else:
                     part = _finish(
@@ -207,7 +222,7 @@ def _with_status(row: dict, outcome) -> dict:
     if outcome.diverged_step is None:
         return row | {"status": "ok", "diverged_step": np.nan, "max_abs_weight": np.nan}
     results = [name for name in row if name.endswith(("_loss", "_error")) and name != "last_finite_loss"]
-    results += [name for name in row if "jacobian" in name]
+    results += [name for name in row if "jacobian" in name or name.startswith(_PROBED)]
     results += [name for name in (*_RESULTS, "objective", "oracle_gap", "oracle_distance") if name in row]
     row |= dict.fromkeys(results, np.nan)
     return row | {"status": "diverged", "diverged_step": outcome.diverged_step, "max_abs_weight": outcome.max_abs_weight}
@@ -219,14 +234,17 @@ _RESULTS = (
     "tempered_nll",
     "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
-    "hessian_trace", "sharpness",
+    "hessian_trace", "sharpness", "curve_gap", "curve_gap_plain",
 )
+# what a probe read of a run that diverged; its spikes are kept
+_PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")
 
 
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes)
+                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes, cell.beta1, cell.beta2,
+                             cell.sphere)
     return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), cell.decay_mask, cell.init_scale, cell.replicate,
                cell.decay_phase, math.inf if cell.clip is None else cell.clip)
 
@@ -236,4 +254,5 @@ def _data(spec: str, block) -> Data:
         raise UserError(f"config.yaml: data set {spec!r}: its rows are sparse and only the exact solver takes those; "
                         f"train on {spec}:top=1000 instead")
     return Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"],
-                       block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float), block.X["test"])
+                       block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float), block.X["test"],
+                       block.y["test"].astype(float))

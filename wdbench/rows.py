@@ -39,11 +39,15 @@ def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np
     columns = {}
     for iterate, splits in outputs.items():
         columns |= {f"{iterate}_{name}".lstrip("_"): value for name, value in _losses(block, splits).items()}
-    columns |= _classification(block, outputs[""]) | metrics.weights(weight[:, :, None], bias)
+    columns |= _classification(block, outputs[""]) | measure_weights(weight, bias)
     if head_norms is not None and block.task == "multiclass":
         columns["head_norm_ratio"] = metrics.norm_ratio(head_norms)
-    columns["weights_sha256"] = _sha256(weight, bias)
     return columns
+
+
+def measure_weights(weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns [C] that need no data: penalised weights [C, p], the other parameters [C, q]."""
+    return metrics.weights(weight[:, :, None], bias) | {"weights_sha256": _sha256(weight, bias)}
 
 
 def tempered(block, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,10 +9,13 @@ import torch
 
 from wdbench import affine, schedules, seeds, stacked, updates
 from wdbench import precision as precisions
-from wdbench.cells import DECAY_SHARE
+from wdbench.cells import DECAY_SHARE, FOLLOWERS
 
 
-def padded(arms: int, precision: str) -> int:
+def padded(arms: int, precision: str, task: str) -> int:
+    """Arms that a stack is filled up to. A language model's products and sums run within a cell: it needs no company."""
+    if task == "language":
+        return arms
     multiple = affine.ARMS_MULTIPLE[precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master]
     return -(-arms // multiple) * multiple
 
@@ -20,9 +23,9 @@ def padded(arms: int, precision: str) -> int:
 class Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, precision, dtype):
+    def __init__(self, runs, chunk, precision, dtype, task):
         self.replicates = list(chunk)
-        arms = padded(max(len(members) for members in chunk.values()), precision)
+        arms = padded(max(len(members) for members in chunk.values()), precision, task)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
         self.dtype = dtype
@@ -34,9 +37,14 @@ class Stack:
     def shares(self, group: str) -> tuple[torch.Tensor, torch.Tensor]:
         """(lambda1, lambda2), each [R, C] fp64, of a group of parameters under each cell's mask."""
         share = [[DECAY_SHARE[run.decay_mask].get(group, 0.0) for run in row] for row in self.runs]
-        values = [[(run.lambda1, run.lambda2) for run in row] for row in self.runs]
+        values = [[(0.0, 0.0) if run.coupling in FOLLOWERS else (run.lambda1, run.lambda2) for run in row] for row in self.runs]
         both = torch.tensor(values, dtype=torch.float64) * torch.tensor(share, dtype=torch.float64)[..., None]
         return both[..., 0], both[..., 1]
+
+
+def inputs(array: np.ndarray, task: str, dtype: torch.dtype, device) -> torch.Tensor:
+    """Rows as a model takes them: in `dtype`; the symbols of a language as integers."""
+    return torch.as_tensor(array).to(device=device, dtype=torch.int64 if task == "language" else dtype)
 
 
 @dataclass
@@ -154,3 +162,23 @@ def clip(grads, numbers, network, limits: torch.Tensor):
     factor = (limits / norm).clamp(max=1.0)
     scaled = {name: g * network.spread(factor, g) for name, g in grads.items()}
     return scaled, {name: replace(d, a2=d.a2 * network.spread(factor, network.params[name])) for name, d in numbers.items()}
+
+
+def scheduled(grads, numbers, states, t: int, network, optimiser) -> dict[str, updates.Decay]:
+    """Decay numbers with each cell's d2 over sqrt(mean v^), the mean over all its trained coordinates, v^ that of step t.
+
+    Stable weight decay, Xie et al. 2023 (arXiv 2011.11152, AdamS). As in their code nothing is added to the root, so that the decay
+    grows without bound as the gradient vanishes; where it has been 0 in every coordinate so far there is none. An optimiser without
+    second moment keeps its numbers.
+    """
+    if optimiser.name != "adam":
+        return numbers
+    sums, count = [], 0
+    for name, g in grads.items():
+        if not network.frozen(name):
+            v = states[name].v.double() * optimiser.beta2 + (1.0 - optimiser.beta2) * g.double().square()
+            sums.append(affine.total(v, network.cell_axis))
+            count += g.numel() // sums[-1].numel()
+    root = (reduce(torch.add, sums) / (count * (1.0 - optimiser.beta2**t))).sqrt()
+    factor = torch.where(root > 0, 1.0 / root, 0.0)
+    return {name: replace(d, d2=d.d2 * network.spread(factor, d.d2).to(d.d2.dtype)) for name, d in numbers.items()}

@@ -55,6 +55,8 @@ def equation(claim: Claim) -> str:
             )
         case "interaction":
             inner = f"({pair}) where claimed - ({pair}) where other"
+        case "share":
+            inner = f"({pair}) where claimed - 1/2 ({pair}) where other"
         case "event":
             inner = "event in t - event in c"
     return f"{'-' if claim.direction == 'lower' else ''}mean over blocks of [{inner}]"

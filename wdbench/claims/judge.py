@@ -32,13 +32,15 @@ def judge(
     identities: pd.DataFrame | None = None,
     unavailable: Mapping[str, str] | None = None,
     path: str = "claims.yaml",
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Judge every claim.
 
     runs: runs.parquet. expected: the plan, one row a cell with cell_id, study, dataset, dataset_base and the axes.
     ledger: see registration.load. identities: see identity.COLUMNS. unavailable: data set (or its base name) -> how
-    to get it. A claim of which a planned row has no outcome is not judged; rows that are not in the plan are not
-    read. Raises UserError for a claim on an unknown column, or one that leaves open which row is meant.
+    to get it. elsewhere: study -> profile that trains it, for those that this run does not. A claim of which a
+    planned row has no outcome is not judged; rows that are not in the plan are not read. Raises UserError for a
+    claim on an unknown column, or one that leaves open which row is meant.
     """
     _need(runs, ("cell_id", "study", "dataset", "status"), "the table of runs")
     _need(expected, ("cell_id", "study", "dataset"), "the plan")
@@ -48,7 +50,7 @@ def judge(
     gate.check(claims, runs.columns, path=path)
     unavailable = dict(unavailable or {})
     runs = runs[runs["cell_id"].isin(expected["cell_id"].dropna())]
-    cases = [_prepare(claim, runs, expected, identities, unavailable) for claim in claims]
+    cases = [_prepare(claim, runs, expected, identities, unavailable, elsewhere or {}) for claim in claims]
     family_p = _family_p(cases)
     rows = [row for case in cases for row in tables.rows(case, family_p.get(case.claim.id, np.nan), ledger or {})]
     verdicts = pd.DataFrame(rows, columns=list(tables.VERDICT_COLUMNS))
@@ -63,11 +65,15 @@ def _need(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
             raise UserError(f"{what}: has no column {column!r}; valid: a table with {', '.join(columns)}")
 
 
-def _prepare(claim: Claim, runs, expected, identities, unavailable) -> Case:
+def _prepare(claim: Claim, runs, expected, identities, unavailable, elsewhere) -> Case:
     if claim.not_tested is not None:
         return Case(claim, Ruling("not_tested", claim.not_tested))
     if claim.kind == "identity":
         return Case(claim, *identity.judge_identity(claim.identity, identities))
+    profiles = {elsewhere[study] for study in claim.study if study in elsewhere}
+    if profiles:
+        commands = " and ".join(f"snakemake --cores 2 --config profile={name}" for name in sorted(profiles))
+        return Case(claim, Ruling("not_tested", f"its runs are not part of this profile: {commands}"))
     naive = claim.naive_claim()
     # a claim reads a small part of a large table: cut it once
     wanted = (*claim.study, *(naive.study if naive is not None else ()))

@@ -21,6 +21,7 @@ TREATMENT = (
     "l1_ratio",
     "lambda",
     "lambda_rel",
+    "lambda_clock",
     "coupling",
     "precision",
     "rounding",
@@ -34,6 +35,9 @@ TREATMENT = (
     "clip",
     "ema",
     "init_scale",
+    "beta1",
+    "beta2",
+    "sphere",
     "replicate",
 )
 """Columns in which two cells of a study can differ by design."""
@@ -43,6 +47,7 @@ SHOWN = (
     "cell_id",
     "lambda",
     "lambda_rel",
+    "lambda_clock",
     "l1_ratio",
     "lr",
     "lr_rel",

@@ -22,7 +22,7 @@ VERDICT_COLUMNS = (
 """Columns of verdicts.csv. `dataset` is the stratum's label, or `all`."""
 
 SELECTED_COLUMNS = (
-    "claim_id", "dataset", "metric", "condition", "x", "block", "arm", *SHOWN[:8], "selected_by", "selected_value",
+    "claim_id", "dataset", "metric", "condition", "x", "block", "arm", *SHOWN[:9], "selected_by", "selected_value",
     "edge", "value", "value_used", "imputed",
 )  # fmt: skip
 """Columns of selected.csv: one row for each cell that stands for an arm in a block, and metric; x after its

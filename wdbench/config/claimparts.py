@@ -51,6 +51,7 @@ KINDS: dict[str, KindFields] = {
     "slope": KindFields(_CURVE.needs, _CURVE.may | {"statistic"}),
     "ushape": _CURVE,
     "interaction": KindFields(_PAIR | {"direction", "control", "conditions"}, frozenset({"effect"})),
+    "share": KindFields(_PAIR | {"direction", "control", "conditions"}, frozenset({"effect"})),
     "event": KindFields(frozenset({"treatment", "control", "event", "direction", "margin"})),
     "tolerance": KindFields(_PAIR | {"direction", "control", "tolerance"}, frozenset({"effect"})),
     "identity": KindFields(frozenset({"identity"})),

@@ -7,14 +7,15 @@ initialisation and batches), once per *stratum* (a data set, or a case), and ove
     sentence      what is claimed, quoted
     source        where it is said
     family        claims that share one Holm correction (A, B, C, ...)
-    kind          superiority | equivalence | slope | ushape | interaction | event | tolerance | identity
+    kind          superiority | equivalence | slope | ushape | interaction | share | event | tolerance | identity
     study         one name or a list: the studies of config.yaml whose rows are read
     where         row filter that holds for every arm (see wdbench.filters); default: every row
     by            what a stratum is: a column or a list of columns; default: dataset; []: one stratum of all
     cases         instead of `by`: {name: filter}, one stratum a name
     block         the columns that make a block; default: [dataset_base, replicate]
     arms          {treatment: ARM, control: ARM}; control is left out where `threshold` stands in for it
-    conditions    {claimed: filter, other: filter}: the two sides of an interaction
+    conditions    {claimed: filter, other: filter}: the two sides of an interaction; of a share: a control that is
+                  said to have at least half of the effect, and the treatment whose effect that is
     metric        a column, or arithmetic over columns ("test_loss - train_loss"); a list: each of them must
                   bear the claim out
     effect        difference (treatment - control), relative ((treatment - control)/|control|) or log_ratio
@@ -151,6 +152,21 @@ claims:
     effect: log_ratio
     direction: higher
     margin: 0.03
+  - id: E5c
+    sentence: "weight decay acts through the norm of the weights"
+    source: slide 10
+    family: E
+    kind: share
+    study: replay
+    conditions:
+      claimed: coupling == "norm_replay" or penalty == "none"
+      other: coupling == "decoupled" or penalty == "none"
+    arms:
+      treatment: {where: penalty == "l2", select: {over: [lambda]}}
+      control: {where: penalty == "none"}
+    metric: test_error
+    direction: lower
+    margin: 0.0
   - id: E1c
     sentence: "Ensuring stability of low-precision training"
     source: slide 10

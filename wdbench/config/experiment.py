@@ -1,12 +1,13 @@
 """config.yaml as frozen models: studies, axes, profiles, budgets."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from wdbench import schedules
+from wdbench.cells import DECAY_SHARE, FOLLOWERS, WEIGHTS
 from wdbench.config import yamlio
 from wdbench.errors import UserError
 
@@ -23,11 +24,15 @@ Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
 Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-                   "coupled_subgradient", "decoupled_subgradient"]
+                   "scheduled", "coupled_subgradient", "decoupled_subgradient", "norm_replay", "lr_replay"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
-Probe = Literal["curvature", "jacobian", "temperature"]
+Probe = Literal["curvature", "jacobian", "temperature", "rotation", "noise", "path", "plateau", "spikes", "ball"]
+Sphere = Literal["none", "step", "epoch"]
+Tier = Literal["core", "gpt", "nightly", "paper"]
+CONVEX = ("glm", "linear", "logistic", "softmax")
+MATRICES = [mask for mask, shares in DECAY_SHARE.items() if set(shares) <= set(WEIGHTS)]
 
 
 class Frozen(BaseModel):
@@ -88,9 +93,10 @@ class Axis(Frozen):
 
 
 class Study(Frozen):
-    """One grid. Every axis is a list; the study is their full product."""
+    """One grid. Every axis is a list; the study is their full product. `tier` says which profiles train it."""
 
     about: str = ""
+    tier: Tier = "core"
     datasets: tuple[str, ...] = Field(min_length=1)
     model: tuple[str, ...] = Field(("glm",), min_length=1)
     optimisers: tuple[OptimiserName, ...] = ("exact",)
@@ -108,12 +114,15 @@ class Study(Frozen):
     decay_phases: tuple[str, ...] = ("all",)
     clip: Positive | None = None
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     probes: tuple[Probe, ...] = ()
+    sphere: tuple[Sphere, ...] = Field(("none",), min_length=1)
     init_scales: tuple[NotNegative, ...] = ()
     replicates: Replicates = 10
     supports: bool = False
 
-    @field_validator("model", "schedule", "steps", "batch_size", mode="before")
+    @field_validator("model", "schedule", "steps", "batch_size", "sphere", mode="before")
     @classmethod
     def _listed(cls, value):
         return value if isinstance(value, list) else [value]
@@ -145,8 +154,16 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
-        if "moment_split_v" in self.couplings and any(o != "adam" for o in trained):
-            raise ValueError("couplings: moment_split_v needs a second moment, which of the optimisers only adam has")
+        for coupling in ("moment_split_v", "scheduled"):
+            if coupling in self.couplings and any(o != "adam" for o in trained):
+                raise ValueError(f"couplings: {coupling} needs a second moment, which of the optimisers only adam has")
+        if "scheduled" in self.couplings and any(axis.unit == "clock" for axis in self.lambdas.values()):
+            raise ValueError("couplings: the decay times of scheduled are not known before the run; give lambda in absolute units")
+        if self.probes and "glm" in self.model:
+            raise ValueError(f"probes: {', '.join(self.probes)}: they are for networks, and model lists glm; valid: none")
+        follower = next((name for name in self.couplings if name in FOLLOWERS), None)
+        if follower is not None:
+            self._can_follow(follower)
         for optimiser in trained:
             if optimiser not in self.lr:
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")
@@ -163,10 +180,21 @@ class Study(Frozen):
         penalised = sum(self.lambdas[p].size for p in self.penalties if p != "none")
         masked = len(self.decay_masks) * penalised
         arithmetic = sum(len(self.roundings) if p == "bf16_weights" else 1 for p in self.precisions)
-        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1)
+        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1) * len(self.sphere)
         trained = (plain + masked * len(self.couplings) * len(self.decay_phases)) * runs
         cells = sum(plain + masked if o == "exact" else trained * self.lr[o].size for o in self.optimisers)
         return len(self.datasets) * len(self.model) * cells * self.replicates
+
+    def _can_follow(self, coupling: str) -> None:
+        """Raises ValueError where a cell of `coupling` could not be trained beside the decayed run that it follows."""
+        for field, given, valid in (("penalties", self.penalties, ("none", "l2")), ("decay_masks", self.decay_masks, tuple(MATRICES))):
+            for value in given:
+                if value not in valid:
+                    raise ValueError(f"{field}: value {value!r} with coupling {coupling}, which follows the L2 decay of weight "
+                                     f"matrices; valid: {', '.join(valid)}")
+        for model in self.model:
+            if model in CONVEX:
+                raise ValueError(f"couplings: value {coupling!r} is for networks, not for model {model!r}; valid: the other couplings")
 
 
 def _read(parser, text: str):
@@ -184,12 +212,15 @@ class Budget(Frozen):
 
 
 class Experiment(Frozen):
-    """config.yaml after its profile is applied."""
+    """config.yaml after its profile is applied. `elsewhere`: studies that this profile does not train -> the profile that does."""
 
     profile: str
     results: Path
     claims: Path
+    tiers: tuple[Tier, ...] = ("core",)
     studies: dict[str, Study]
+    elsewhere: dict[str, str] = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
 
@@ -221,14 +252,34 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
     name = profile or content.get("profile", "core")
     if name != "core" and name not in profiles:
         raise UserError(f"{path}: profile: value {name!r}: valid: core, {', '.join(profiles) or '(no other)'}")
+    every = content.get("studies")
     if name != "core":
         content = _apply(content, profiles[name] or {}, path, f"profiles.{name}")
     content["profile"] = name
+    if "elsewhere" in content:
+        raise UserError(f"{path}: unknown key 'elsewhere'; the keys there are listed in the comments of config.yaml")
+    if isinstance(every, dict) and every is content.get("studies"):
+        content |= _of_tiers(content, profiles)
     content.setdefault("results", "results")
     content.setdefault("claims", "claims.yaml")
     if results is not None:
         content["results"] = results
     return yamlio.validate(Experiment, content, path)
+
+
+def _of_tiers(content: dict, profiles: dict) -> dict:
+    """The studies of the profile's tiers, and for the others the first profile whose tiers they are of."""
+    tiers = content.get("tiers", ["core"])
+    kept, elsewhere = {}, {}
+    for study, axes in content["studies"].items():
+        tier = axes.get("tier", "core") if isinstance(axes, dict) else "core"
+        # a tier that is not known stays in, for the validation to name it
+        if not isinstance(tiers, list) or tier in tiers or tier not in get_args(Tier):
+            kept[study] = axes
+        else:
+            trains = (name for name, changes in profiles.items() if tier in ((changes or {}).get("tiers") or ()))
+            elsewhere[study] = next(trains, "core")
+    return {"studies": kept, "elsewhere": elsewhere}
 
 
 def _apply(content: dict, changes, path, where: str) -> dict:

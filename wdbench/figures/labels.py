@@ -30,6 +30,8 @@ LABELS = {
     "train_loss": _loss("training loss"),
     "val_loss": _loss("validation loss"),
     "test_loss": _loss("test loss"),
+    "unseen_loss": _loss("loss on training text not yet seen"),
+    "unseen_error": Label("error on training text not yet seen", "share", share=True),
     "objective": _loss("training loss + penalty"),
     "last_finite_loss": _loss("last finite loss"),
     "train_error": Label("training error", "share", share=True),
@@ -66,12 +68,34 @@ LABELS = {
     "fidelity": Label("decay applied ÷ intended", "projection"),
     "fidelity_norm": Label("decay applied ÷ intended", "lengths"),
     "updates_lost": Label("updates lost to rounding", "share", share=True),
+    "curve_gap": Label("distance from the loss curve with decay", "nats"),
+    "curve_gap_plain": Label("distance of the loss curve without decay from that with it", "nats"),
+    "curve_gap / curve_gap_plain": Label("distance from the loss curve with decay ÷ that without decay", "ratio"),
     "hessian_trace": Label("trace of the Hessian", "nats per weight²"),
     "sharpness": Label("scale-free sharpness", "nats"),
     **{f"jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖", "root mean square")
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
     **{f"relative_jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖ ÷ ‖{what}‖", "root mean square")
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
+    **{f"rotation_{of}{kind}": Label(f"angle of a step, {what}", "radians")
+       for of, what in (("", "tensors"), ("neuron_", "neurons")) for kind in ("hidden", "head")},
+    **{f"rotation_cv_{kind}": Label("spread of rotation over neurons", "sd ÷ mean") for kind in ("hidden", "head")},
+    **{f"rotation_ratio_{kind}": Label("angle of a step ÷ predicted", "ratio") for kind in ("hidden", "head")},
+    "gradient_noise": Label("trace of the gradient's covariance", "a row"),
+    "noise_scale": Label("gradient noise scale", "rows"),
+    **{f"{name}_hidden_{part}": Label(f"{text} {when}", "hidden weights")
+       for name, text in (("grad_norm", "‖g‖"), ("grad_ratio", "‖g‖ ÷ ‖w‖"), ("radial", "cos(g, w)"))
+       for part, when in (("half", "at half time"), ("end", "at the end"))},
+    "init_distance": Label("‖w − w₀‖₂", "weights"),
+    "init_cosine": Label("cos(w, w₀)"),
+    "loss_slope": Label("slope of log training loss on log step", "decades a decade"),
+    "spikes": Label("loss spikes"),
+    "spike_steps": Label("steps in loss spikes", "steps"),
+    "spike_longest": Label("longest loss spike", "steps"),
+    "spike_recovered": Label("loss spikes that recovered", "share", share=True),
+    "linf_share": Label("weights at the ball |w| = R", "share", share=True),
+    "linf_excess": Label("largest |w| ÷ R, less 1"),
+    "linf_residual": Label("distance from the conditions of min L on the ball", "share"),
     "oracle_gap": Label("F(w) − F*", "objective"),
     "oracle_distance": Label("‖w − w*‖₂", "weights"),
     "oracle_certificate": Label("optimality certificate of F*", "objective"),
@@ -80,6 +104,7 @@ LABELS = {
     "diverged_step": Label("step at which the run diverged", "steps"),
     "lambda": Label("λ", "objective's unit"),
     "lambda_rel": Label("λ", "in units of the data set's anchor"),
+    "lambda_clock": Label("ηλT", "decay times in the run"),
     "lambda1": Label("λ₁", "objective's unit"),
     "lambda2": Label("λ₂", "objective's unit"),
     "lr": Label("learning rate η", "per step"),
@@ -106,8 +131,9 @@ LABELS = {
 }
 
 # the same of other iterates than the last weights
-_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η", "mid_ema": "averaged weights before the drop of η"}
-for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error"):
+_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η, or half way",
+             "mid_ema": "averaged weights before the drop of η"}
+for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error", "unseen_loss", "unseen_error"):
     for _name, _text in _ITERATES.items():
         LABELS[f"{_name}_{_column}"] = replace(LABELS[_column], text=f"{LABELS[_column].text}, {_text}")
 

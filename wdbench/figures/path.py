@@ -23,12 +23,13 @@ class Paths:
     task: str | None
 
 
-def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str) -> Paths:
+def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str | None) -> Paths:
     """Curves of a claim's arms along x; a claim on several metrics shows the first unless `metric` asks for
     another.
     """
     metric = metric or (claim.metric[0] if claim.metric else "test_loss")
     runs = table(tables, "runs", ("cell_id", "study", *claim.block))
+    x = x or rows.lambda_column(claim, runs)
     long = rows.measured(claim, runs, x, metric)
     curves = rows.curve(long)
     chosen = rows.chosen_x(claim, table(tables, "selected", ("claim_id", "cell_id")), long)
@@ -154,7 +155,7 @@ def _room(means: np.ndarray) -> tuple[float, float]:
 
 
 @register("path")
-def path(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
+def path(claim: Claim, tables: Tables, metric: str | None = None, x: str | None = None) -> Figure:
     """Metric against λ (log) for each arm: mean over blocks, 95 % t band, chosen λ marked, one panel a data
     set.
 
@@ -170,7 +171,7 @@ def path(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lamb
 
 
 @register("path_and_forest")
-def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: str = "lambda_rel") -> Figure:
+def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: str | None = None) -> Figure:
     """`forest` above `path`; needs the tables of both. Arms that do not vary along x leave the forest alone."""
     verdicts = forest.rows_of(claim, tables)
     paths = paths_of(claim, tables, metric, x)

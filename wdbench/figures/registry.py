@@ -20,6 +20,7 @@ DEFAULTS = {
     "superiority": "path_and_forest",
     "equivalence": "path_and_forest",
     "interaction": "path_and_forest",
+    "share": "path_and_forest",
     "slope": "slope",
     "ushape": "ushape",
     "event": "events",

@@ -63,6 +63,13 @@ def measured(claim: Claim, runs: DataFrame, x: str, metric: str) -> DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
+def lambda_column(claim: Claim, runs: DataFrame) -> str:
+    """The form in which the claim's studies give their λ: lambda_rel, lambda_clock, or else lambda itself."""
+    rows = selection.claim_rows(claim, runs)
+    penalised = rows[rows["penalty"] != "none"] if "penalty" in rows else rows
+    return next((name for name in ("lambda_rel", "lambda_clock") if name in rows and penalised[name].notna().any()), "lambda")
+
+
 def best_by_validation(long: DataFrame) -> DataFrame:
     """One row a (KEY, block): the one with the lowest `by`; where all diverged, a diverged one."""
     ordered = long.sort_values(["by", "cell_id"], kind="stable", na_position="last")

@@ -61,7 +61,7 @@ _EFFECTS = {"difference": "difference of", "relative": "relative difference of",
 
 def is_percent(claim: Claim) -> bool:
     """Whether the claim's estimates are shares to be read as per cent."""
-    return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "tolerance")
+    return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "share", "tolerance")
 
 
 def effect_name(claim: Claim) -> str:
@@ -110,6 +110,8 @@ def effect_name(claim: Claim) -> str:
             if claim.effect == "difference"
             else f"difference of {text}"
         )
+    if claim.kind == "share":
+        text = f"{text}, less half of the treatment's own"
     return f"{text} ({unit})" if unit else text
 
 
