@@ -191,3 +191,16 @@ def test_words():
         "share of cells with test_loss within 1, 2 % of the better arm's best"
     assert describe.effect_unit(claim({"draws": [4, 8]}, effect="relative")) == \
         "expected test_loss of the best of 4, 8 cells drawn at random, relative"
+
+
+def test_figures_and_words_of_a_whole_grid():
+    from wdbench.figures import draw, registry, words  # noqa: F401 (draw registers the kinds)
+
+    runs = world(grid("decoupled", 3.0, 0.5), grid("coupled", 1.0, 0.5))
+    one = claim({"draws": [4, 8]}, effect="relative", direction="lower", id="T2")
+    verdicts, selected, effects = judged(runs, one)
+    figure = registry.draw(one, {"runs": runs, "verdicts": verdicts, "selected": selected, "effects": effects})
+    shown = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, axes.xaxis.label))
+    assert "expected test loss of the best of 4, 8" in " ".join(shown.split()) and "%" in shown
+    own = claim({"within": [0.01, 0.05], "of": "own"})
+    assert words.effect_name(own) == "difference of share of the grid's cells within 1, 5 % of its own best (share)"
