@@ -1,8 +1,8 @@
 """Mechanisms told apart: which story of weight decay the verdicts agree with, for each kind of model, and what separates two stories.
 
 A test is a claim of whose effect stories predict the sign. A story *agrees* with an outcome if every sign that the outcome leaves is
-predicted, is *contradicted* if none is, and is left *open* otherwise. Two stories are told apart by a test whose outcome one of them
-agrees with and the other is contradicted by.
+predicted, is *contradicted* if none is, and is left *open* otherwise. Two stories whose predictions exclude each other are told apart
+by an outcome that contradicts one of them and not the other.
 """
 
 from collections.abc import Sequence
@@ -79,8 +79,8 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
             both = both[disjoint]
             first, second = both["agreement"], both["agreement_other"]
             named = lambda chosen, both=both: list(dict.fromkeys(both.loc[chosen, "claim_id"]))  # noqa: E731
-            for_one = named((first == "agrees") & (second == "contradicted"))
-            for_other = named((first == "contradicted") & (second == "agrees"))
+            for_one = named((first != "contradicted") & (second == "contradicted"))
+            for_other = named((first == "contradicted") & (second != "contradicted"))
             neither = named((first == "contradicted") & (second == "contradicted"))
             rest = named(~(first.eq("contradicted") | second.eq("contradicted")))
             told = (("both ways" if for_other else "story") if for_one else "other_story" if for_other
