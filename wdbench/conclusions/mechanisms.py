@@ -16,8 +16,8 @@ from wdbench.conclusions import outcome
 from wdbench.conclusions.schema import Mechanisms, Source
 from wdbench.config.claims import Claim
 
-COLUMNS = ("model", "discriminator", "claim_id", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high", "effect_unit", "n",
-           "story", "predicted", "agreement", "why")
+COLUMNS = ("model", "discriminator", "claim_id", "part", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high", "effect_unit", "n", "story",
+           "predicted", "agreement", "why")
 PAIR_COLUMNS = ("model", "story", "other_story", "told_apart", "for_story", "for_other", "against_both", "open_claims")
 
 
@@ -33,7 +33,7 @@ def table(structure: Mechanisms, claims: Sequence[Claim], verdicts: DataFrame, e
             here = {"model": model, "discriminator": discriminator.id}
             asked = [(test, source) for test in discriminator.tests for source in test.claims.get(model, ())]
             for test, source in asked:
-                measured = measure(source, known, verdicts, effects) | {"effect_unit": units.get(source.claim, "")}
+                measured = measure(source, known, verdicts, effects) | {"effect_unit": units.get(source.claim, ""), "part": source.part}
                 signs = measured.pop("signs")
                 for story, word in test.predicts.items():
                     agreement = "not measured" if measured["outcome"] == "not measured" else agree(signs, word)
@@ -74,7 +74,7 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
         mine = evidence[(evidence["model"] == model) & evidence["story"].notna()]
         for one, other in combinations(structure.stories, 2):
             sides = (mine[mine["story"] == story] for story in (one, other))
-            both = pd.merge(*sides, on=["discriminator", "claim_id", "strata"], suffixes=("", "_other"))
+            both = pd.merge(*sides, on=["discriminator", "claim_id", "part"], suffixes=("", "_other"))
             disjoint = [not outcome.WORDS[a] & outcome.WORDS[b] for a, b in zip(both["predicted"], both["predicted_other"], strict=True)]
             both = both[disjoint]
             first, second = both["agreement"], both["agreement_other"]

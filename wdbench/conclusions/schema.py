@@ -22,6 +22,12 @@ class Source(Frozen):
     excluding: str = ""
 
     @property
+    def part(self) -> str:
+        """Which strata, in words; empty for all."""
+        words = (self.including and f"with {self.including}", self.excluding and f"without {self.excluding}")
+        return ", ".join(word for word in words if word)
+
+    @property
     def wanted(self) -> Callable[[str], bool] | None:
         """Whether a stratum of that label is meant; None where all are."""
         if not self.including and not self.excluding:
