@@ -76,7 +76,7 @@ def show(
 
 
 def table(
-    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = ""
+    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = "", most: int = MOST_ROWS
 ) -> None:
     """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a
     pipe.
@@ -91,13 +91,13 @@ def table(
     shown = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for header, right in zip(headers, numeric, strict=True):
         shown.add_column(header, justify="right" if right else "left", overflow="fold")
-    for row in rows[:MOST_ROWS]:
+    for row in rows[:most]:
         shown.add_row(*(_cell_text(value) for value in row))
     console = Console(file=out)
     console.print(shown)
-    if len(rows) > MOST_ROWS:
+    if len(rows) > most:
         console.print(
-            f"{len(rows) - MOST_ROWS} more rows; pipe the command to see all, or narrow it with --where",
+            f"{len(rows) - most} more rows; pipe the command to see all, or narrow it with --where",
             style="dim",
             highlight=False,
         )
@@ -280,7 +280,8 @@ def _advice(load, claims, name, where, out) -> None:
         estimate = words.estimate(row, known[row["claim_id"]]) if row["claim_id"] in known and not words.missing(row["advice"]) else ""
         rests = " ".join(_text(row[column]) for column in ("claim_id", "part"))
         found.append((row["model"], row["precision"], row["question"], text, estimate, rests, _text(row["verdict"])))
-    table(("model", "precision", "question", "advice", "effect [interval]", "rests on", "verdict"), found, out)
+    table(("model", "precision", "question", "advice", "effect [interval]", "rests on", "verdict"), found, out,
+          most=len(found))
     count = int(rows["advice"].notna().sum())
     print(f"\n{count} pieces of advice; {len(rows) - count} times none, since no verdict supports any", file=out)
 

@@ -16,8 +16,8 @@ from wdbench.conclusions import outcome
 from wdbench.conclusions.schema import Mechanisms, Source
 from wdbench.config.claims import Claim
 
-COLUMNS = ("model", "discriminator", "claim_id", "part", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high", "effect_unit", "n", "story",
-           "predicted", "agreement", "why")
+COLUMNS = ("model", "discriminator", "claim_id", "part", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high",
+           "effect_unit", "n", "story", "predicted", "agreement", "why")
 PAIR_COLUMNS = ("model", "story", "other_story", "told_apart", "for_story", "for_other", "against_both", "open_claims")
 
 
@@ -76,7 +76,7 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
             sides = (mine[mine["story"] == story] for story in (one, other))
             both = pd.merge(*sides, on=["discriminator", "claim_id", "part"], suffixes=("", "_other"))
             disjoint = [not outcome.WORDS[a] & outcome.WORDS[b] for a, b in zip(both["predicted"], both["predicted_other"], strict=True)]
-            both = both[disjoint]
+            both = both[pd.Series(disjoint, index=both.index, dtype=bool)]
             first, second = both["agreement"], both["agreement_other"]
             named = lambda chosen, both=both: list(dict.fromkeys(both.loc[chosen, "claim_id"]))  # noqa: E731
             for_one = named((first != "contradicted") & (second == "contradicted"))
