@@ -236,7 +236,8 @@ rule render:
         dictionary=wdbench.file("dictionary"),
     params:
         run=wdbench.command,
-        code=wdbench.code("report", "dictionary", "provenance"),
+        code=wdbench.code("report", "conclusions", "dictionary", "provenance"),
+        rules=wdbench.conclusions,
         templates=wdbench.templates,
     shell:
         "{params.run} report"
