@@ -9,7 +9,7 @@ import torch
 from wdbench import affine, metrics, tokens
 from wdbench.stack import inputs
 
-TRAJECTORY_ROWS = 512
+TRAJECTORY_ROWS = 256
 TRAJECTORY_CHUNKS = 64
 SPLITS = ("train", "val", "test")
 
