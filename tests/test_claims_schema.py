@@ -75,6 +75,8 @@ def test_misfits_are_one_sentence_with_file_claim_and_field(change, message):
     ("select", "message"),
     [
         ({"over": ["lambda_rel"], "by": "test_loss"}, "no validation column"),
+        ({"over": ["lambda_rel"], "by": "train_loss"}, "no validation column"),
+        ({"over": ["lambda_rel"], "by": "test_loss", "rule": "match", "match": "control"}, "no validation column"),
         ({"over": []}, "over"),
         ({"over": ["lambda_rel"], "rule": "match"}, "go together"),
         ({"over": ["lambda_rel"], "rule": "match", "match": "treatment"}, "must name the other arm"),
@@ -89,6 +91,14 @@ def test_selections_that_are_refused(select, message):
     entry.pop("naive")
     with pytest.raises(UserError, match=message):
         read(entry)
+
+
+def test_an_arm_may_be_matched_to_the_training_loss_of_the_other():
+    entry = example("superiority")
+    entry.pop("naive")
+    entry["arms"] = {"treatment": {"select": {"over": ["steps"], "rule": "match", "match": "control", "by": "train_loss"}},
+                     "control": {"select": {"over": ["lambda_rel"]}}}
+    assert read(entry)[0].columns()["arms.treatment.select"] == ("train_loss", "steps")
 
 
 def test_file_shape():

@@ -43,6 +43,19 @@ BAD = {
     "studies of another kind": (lambda c: c.update(studies=[1]), ["studies", "[1]"]),
     "a second moment that is not there": (lambda c: study(c).update(couplings=["coupled", "moment_split_v"]),
                                           ["moment_split_v needs a second moment"]),
+    "too many steps": (lambda c: study(c).update(steps=1_000_000_000), ["studies.grid.steps", "1000000000", "equal to 1000000"]),
+    "too many points": (lambda c: study(c)["lambda"].update(l2={"from": 0.001, "to": 1.0, "points": 1_000_000_000}),
+                        ["studies.grid.lambda.l2.points", "1000000000", "equal to 1000"]),
+    "too many replicates": (lambda c: study(c).update(replicates=1_000_000_000),
+                            ["studies.grid.replicates", "1000000000", "equal to 10000"]),
+    "too large a batch": (lambda c: study(c).update(batch_size=1_000_000_000),
+                          ["studies.grid.batch_size", "1000000000", "equal to 1000000"]),
+    "a number of thousands of digits": (lambda c: study(c).update(steps=10**4000), ["studies.grid.steps", "equal to 1000000"]),
+    "too large a product": (lambda c: study(c).update(
+        replicates=10_000, steps=list(range(1, 1001)), init_scales=[i / 1000 for i in range(1000)]),
+        ["studies.grid", "its axes multiply to 44,550,000,000,000 cells; at most 1,000,000 are valid"]),
+    "too many studies": (lambda c: c.update(studies={f"copy{i}": study(c) for i in range(50)}),
+                         ["studies: value", "2,227,500 cells in all; at most 1,000,000 are valid"]),
     "nothing to follow": (lambda c: c["studies"]["replay"].update(penalties=["l1"], **{"lambda": {"l1": {"values": [1.0]}}}),
                           ["studies.replay", "penalties: value 'l1'", "norm_replay", "valid: none, l2"]),
     "a bias that follows": (lambda c: c["studies"]["replay"].update(decay_masks=["all"]),
@@ -82,8 +95,8 @@ def test_what_is_no_mapping_is_refused(text, tmp_path):
 
 
 def test_unknown_profile_and_missing_file():
-    with pytest.raises(UserError, match="valid: core, smoke"):
-        experiment.load(ROOT / "config.yaml", "nightly")
+    with pytest.raises(UserError, match="valid: core, gpt"):
+        experiment.load(ROOT / "config.yaml", "weekly")
     with pytest.raises(UserError, match="no such file"):
         experiment.load(ROOT / "nowhere.yaml")
 
@@ -95,7 +108,7 @@ def test_unknown_data_set_names_the_valid_ones(tmp_path):
 
 
 @pytest.mark.parametrize("arguments, expected", [
-    (["--profile", "nightly", "plan"], "profile"),
+    (["--profile", "weekly", "plan"], "profile"),
     (["train", "nowhere~softmax~sgd"], "nowhere~softmax~sgd"),
     (["show", "claim", "Z9"], "Z9"),
     (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
@@ -119,6 +132,23 @@ def test_the_default_grid_is_the_full_factorial_that_the_project_is_named_for():
     cells = [c for d in default.datasets for o in default.optimisers for c in grid.cells(default, d, grid.GLM[datasets.task(d)], o)]
     # 3 penalties x 9 lambda x 2 couplings + no penalty, x 3 precisions x 3 optimisers x 10 replicates, a data set
     assert len(cells) == len(set(cells)) == len(default.datasets) * (3 * 9 * 2 + 1) * 3 * 3 * 10 >= 3000
+
+
+def test_cells_are_counted_without_being_made():
+    found = experiment.load(ROOT / "config.yaml")
+    for name, one in found.studies.items():
+        datasets_, small = one.datasets[:1], {a: getattr(one, a)[:2] for a in ("steps", "schedule", "couplings", "decay_masks")}
+        part = one.model_copy(update={"datasets": datasets_, "replicates": 2} | small)
+        made = [c for m in part.model for o in part.optimisers
+                for c in grid.cells(part, datasets_[0], "linear" if m == "glm" else "mlp", o)]
+        assert part.size == len(made), name
+
+
+def test_counting_does_not_expand_an_axis(tmp_path):
+    huge = {"from": 1.0e-6, "to": 1.0, "points": 1000}
+    path = write(tmp_path, lambda c: study(c).update(replicates=10_000, **{"lambda": dict.fromkeys(("l1", "l2", "elastic"), huge)}))
+    with pytest.raises(UserError, match=r"studies.grid: .*at most 1,000,000 are valid"):
+        experiment.load(path)
 
 
 def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):

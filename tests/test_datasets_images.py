@@ -170,3 +170,11 @@ def test_too_steep_a_tail_is_refused():
         datasets.block("digits:imbalance=500", 0)
     with pytest.raises(UserError, match="valid: from 1 to 5,"):
         datasets.block("digits:per_class=5,imbalance=6", 0)
+
+
+@pytest.mark.parametrize("name", ["digits:per_class=100,imbalance=100", "mnist_5k:per_class=100,imbalance=100"])
+def test_a_long_tail_of_training_rows_leaves_the_test_rows_balanced(name):
+    found = block(name, 3)
+    train, test, val = (np.bincount(found.y[part], minlength=10) for part in ("train", "test", "val"))
+    assert train.max() / train.min() == 100
+    assert test.max() / test.min() < 1.1 and val.max() / val.min() < 1.1

@@ -41,7 +41,7 @@ def train(runs, data):
 
 def same(a, b):
     return ((a.weight == b.weight) | (np.isnan(a.weight) & np.isnan(b.weight))).all() and (a.bias == b.bias).all() \
-        and repr(a.probe) == repr(b.probe) and a.trajectory == b.trajectory
+        and repr(a.probe) == repr(b.probe) and a.trajectory == b.trajectory and repr(a.head_norms) == repr(b.head_norms)
 
 
 @pytest.mark.parametrize("model, optimiser, arithmetic", list(product(TASKS, updates.OPTIMISERS, ARITHMETIC)))

@@ -11,9 +11,9 @@ import torch
 from wdbench import affine, datasets, identities, models, oracle, penalties, precision, updates
 from wdbench.cells import FORMS
 from wdbench.datasets.truth import Truth
-from wdbench.identities import averages, registry, rotation, scale_free
+from wdbench.identities import attention, averages, registry, rotation, scale_free
 
-CATALOGUE = [f"I{i}" for i in range(1, 34)]
+CATALOGUE = [*(f"I{i}" for i in range(1, 34)), "P15m"]
 
 
 @cache
@@ -218,6 +218,7 @@ def _toward_zero(x):
 
 @mutant("I15")
 @mutant("I30")
+@mutant("P15m")
 def truncation(patch):
     _nearest(patch, _toward_zero)
 
@@ -229,8 +230,21 @@ def ties_toward_zero(patch):
 
 @mutant("I15")
 @mutant("I30")
+@mutant("P15m")
 def no_rounding(patch):
     _nearest(patch, lambda x: x)
+
+
+@mutant("P15m")
+def maximum_that_is_not_moved(patch):
+    original = attention.weights
+    patch(attention, "weights", lambda scores, shifted=False: original(scores))
+
+
+@mutant("P15m")
+def ties_that_are_none(patch):
+    original = attention.rows
+    patch(attention, "rows", lambda ties, remainder=attention.FAR, seed=0: original(1, remainder, seed))
 
 
 @mutant("I30")

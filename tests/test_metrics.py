@@ -35,6 +35,34 @@ def test_multiclass_against_sklearn():
     assert np.isnan(MULTI["auc"]).all() and np.isnan(MULTI["average_precision"]).all()
 
 
+def test_recall_of_the_tail_against_sklearn():
+    predicted, tail = Z.argmax(-1), (2, 4)
+    found = metrics.classification(Z, Y, 4, tail)["tail_recall"]
+    agree(found, lambda c: reference.recall_score(Y, predicted[:, c], labels=tail, average="macro", zero_division=0))
+    assert np.isnan(MULTI["tail_recall"]).all() and np.isnan(BINARY["tail_recall"]).all()
+    assert np.isnan(metrics.classification(Z, Y, 4, (2, 9))["tail_recall"]).all(), "class 9 has no row"
+
+
+def test_the_tail_is_the_rarer_third_of_the_training_rows():
+    counts = [5, 9, 1, 1, 7, 1, 4, 4]
+    y = np.repeat(np.arange(8), counts)
+    assert metrics.rarest_classes(y, 8).tolist() == [2, 3]
+    assert metrics.rarest_classes(y, 10).tolist() == [2, 8, 9], "a class without a row is the rarest"
+    assert metrics.rarest_classes(y[:14], 2).tolist() == []
+
+
+def test_balance_of_the_classes_norms():
+    W = RNG.standard_normal((6, 4, 9))
+    W[1] = 0.0
+    W[2, 3, 5] = np.inf
+    W[3] = 1.0
+    ratio = metrics.norm_ratio(metrics.class_norms(W))
+    plain = np.linalg.norm(W[[0, 4, 5]], axis=-1)
+    np.testing.assert_allclose(ratio[[0, 4, 5]], plain.min(1) / plain.max(1), rtol=1e-12)
+    assert np.isnan(ratio[[1, 2]]).all() and ratio[3] == 1.0
+    assert metrics.norm_ratio(metrics.class_norms(W[4:5]))[0] == ratio[4]
+
+
 def test_binary_against_sklearn():
     prob, predicted = expit(Z2[..., 0]), Z2[..., 0] > 0
     agree(BINARY["nll"], lambda c: reference.log_loss(Y2, prob[:, c]))

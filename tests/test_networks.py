@@ -215,7 +215,12 @@ def test_rows_of_networks_measure_every_iterate():
     rng = np.random.default_rng(0)
     block = SimpleNamespace(task="multiclass", y={"train": d.y.astype(int), "val": d.y_val.astype(int), "test": rng.integers(0, K, 24)})
     outputs = {i: {s: z[:, None] for s, z in parts.items()} for i, parts in found.outputs.items()}
-    columns = rows.measure_network(block, outputs, found.weight[None], found.bias[None])
+    columns = rows.measure_network(block, outputs, found.weight[None], found.bias[None], found.head_norms[None])
+    norms = np.linalg.norm(found.weight[-K * 16:].reshape(K, 16), axis=1)
+    np.testing.assert_allclose(found.head_norms, norms, rtol=1e-12)
+    assert columns["head_norm_ratio"][0] == pytest.approx(norms.min() / norms.max(), rel=1e-12)
+    np.testing.assert_array_equal(rows.measure_network(block, outputs, found.weight[None], found.bias[None])["weight_norm"],
+                                  columns["weight_norm"])
     z = torch.tensor(found.outputs["mid_ema"]["val"])
     expected = torch.nn.functional.cross_entropy(z, torch.tensor(d.y_val).long()).item()
     assert columns["mid_ema_val_loss"][0] == pytest.approx(expected, rel=1e-12)
@@ -243,3 +248,37 @@ def test_the_stacked_form_is_vmap_over_the_module(model, compute):
         assert (fast[1][name] - slow[1][name]).norm() <= tolerance * (1 + slow[1][name].norm())
     z = [stacked.predict(module, params, x, compute, 9, f) for f in (None, forward)]
     torch.testing.assert_close(z[0], z[1], rtol=tolerance, atol=tolerance)
+
+
+def test_a_temperature_is_fitted_on_validation_rows_and_held_to_test_rows():
+    from types import SimpleNamespace
+
+    from wdbench import metrics
+
+    rng = np.random.default_rng(4)
+    y = {"val": rng.integers(0, K, 400), "test": rng.integers(0, K, 300)}
+    # logits whose own temperature is 1, made too sure threefold and too unsure twofold; the labels are drawn from them
+    z = {split: rng.standard_normal((len(labels), 1, K)) * 2 for split, labels in y.items()}
+    for split, logits in z.items():
+        p = np.exp(logits[:, 0]) / np.exp(logits[:, 0]).sum(-1, keepdims=True)
+        y[split] = (p.cumsum(-1) < rng.random((len(p), 1))).sum(-1)
+    outputs = {split: np.concatenate([3.0 * logits, 0.5 * logits], 1) for split, logits in z.items()}
+    found = rows.tempered(SimpleNamespace(y=y), outputs)
+    assert found["temperature"][0] == pytest.approx(6 * found["temperature"][1], rel=1e-4)
+    assert found["temperature"][0] == pytest.approx(3.0, rel=0.2)
+    assert found["tempered_nll"][0] == pytest.approx(found["tempered_nll"][1], rel=1e-6)
+    assert (found["tempered_nll"] < metrics.data_loss(outputs["test"], y["test"], "multiclass")).all()
+
+
+def test_temperature_is_a_probe_of_the_study():
+    from wdbench import grid, resolve
+    from wdbench.config.experiment import Study
+
+    base = dict(datasets=["digits:n=60"], model="mlp:depth=1,width=8", optimisers=["adam"], penalties=["none"], steps=5, batch_size=16,
+                lr={"adam": {"unit": "absolute", "values": [0.01]}}, replicates=1) | {"lambda": {}}
+    for probes, expected in (([], False), (["temperature"], True)):
+        cells_ = grid.cells(Study(**base, probes=probes), "digits:n=60", "mlp:depth=1,width=8", "adam")
+        chunks = resolve.trained_rows({cell: str(i) for i, cell in enumerate(cells_)}, "sha", lambda cell: None)
+        row = next(chunks)["rows"].iloc[0]
+        assert ("tempered_nll" in row.index) == expected and np.isfinite(row["head_norm_ratio"]) and np.isfinite(row["tail_recall"])
+        assert not expected or (0 < row["tempered_nll"] <= row["nll"] + 0.1 and np.isfinite(row["temperature"]))

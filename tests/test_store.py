@@ -1,5 +1,6 @@
 """The cell store, code digests and atomic writes."""
 
+import ast
 import os
 
 import pandas as pd
@@ -77,3 +78,28 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="table.csv: cannot be written .No space left on device"):
         atomic.write_text(path, "new")
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+
+
+ASKED_FOR = {"grid", "config", "errors", "atomic"}
+"""What a cell is asked for is in its id; errors and atomic writes do not compute."""
+
+
+def imported(part, seen):
+    """Top-level parts of wdbench that a part imports, and what those import, without ASKED_FOR."""
+    root = provenance.PACKAGE / part
+    for file in root.rglob("*.py") if root.is_dir() else [root.with_suffix(".py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wdbench"):
+                inner = node.module.split(".")[1:]
+                names = inner[:1] or [alias.name for alias in node.names]
+            for name in set(names) - seen - ASKED_FOR:
+                seen.add(name)
+                imported(name, seen)
+    return seen
+
+
+def test_whatever_training_imports_governs_the_rows():
+    """A module that a row's numbers come from and that is in no digest would be edited without a cell being trained again."""
+    governing = {*provenance._MEASURE, *provenance._TRAIN, *provenance._DATA}
+    assert imported("resolve", {"resolve"}) == governing

@@ -128,16 +128,15 @@ def data_check(names, csv, available):
 
 @main.command()
 @click.argument("pack")
-@click.option("--device", default="cpu", show_default=True, help="torch device of the stacked computation.")
 @with_experiment
-def train(experiment, pack, device):
+def train(experiment, pack):
     """Train what the store lacks of PACK and write its tables.
 
     Example: python -m wdbench train digits~softmax~adam
     """
     from wdbench import work
 
-    work.train(experiment, pack, device)
+    work.train(experiment, pack)
 
 
 @main.command()

@@ -22,6 +22,7 @@ FORMS = dict.fromkeys(("coupled", "decoupled", "independent", "corrected"), "pla
     "cautious": "cautious",
     "moment_split_m": "moment_split",
     "moment_split_v": "moment_split",
+    "scheduled": "scheduled",
     "norm_replay": "replay",
     "lr_replay": "replay",
 }
@@ -34,7 +35,8 @@ class Program:
     """What the cells of one stack share; form (see FORMS) and prox because they add operations to every step.
 
     prox: the cells have an L1 part that the proximal step takes. beta1, beta2: see `updates.Optimiser`. ema: decay of the average
-    of the weights, 0 for none. probes: the costly ones, measured at the end, joined by +. sphere: see `sphere.py`.
+    of the weights, 0 for none. probes: those asked for beside the cheap ones, joined by + (`endprobes`, `runprobes`).
+    sphere: see `sphere.py`.
     """
 
     model: str

@@ -14,6 +14,10 @@ from wdbench.errors import UserError
 ARM = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "lambda", "lambda_rel", "lambda_clock", "coupling",
        "precision", "rounding", "lr", "schedule", "steps", "batch_size", "decay_mask", "decay_phase", "clip", "ema",
        "init_scale", "beta1", "beta2", "sphere")
+# what runs.parquet has whatever was run: claims and figures name these columns, and a run of one kind of model lacks some
+ALWAYS = ("diverged_step", "train_loss", "val_loss", "test_loss", "objective", "train_error", "val_error", "test_error", "weight_norm",
+          "weight_norm_inf", "zero_fraction", "nll", "ece", "confidence_gap", "fidelity", "updates_lost", "oracle_gap",
+          "oracle_distance", "oracle_certificate")
 SUMMARISED = ("train_loss", "val_loss", "test_loss", "test_error", "weight_norm", "zero_fraction", "ece", "fidelity",
               "updates_lost", "oracle_gap")
 
@@ -56,6 +60,7 @@ def gather(experiment: Experiment) -> dict[str, Path]:
     if missing or foreign:
         raise UserError(f"{where['packs']}: {len(missing)} planned cells missing and {len(foreign)} that the plan does not have; "
                         f"run snakemake --cores 2 again")
+    runs = runs.assign(**{name: np.nan for name in ALWAYS if name not in runs})
     supports = _concatenate(where["packs"], packs, ".supports")
     if len(supports):
         runs = runs.assign(support_jaccard=jaccard(runs, supports))
@@ -163,8 +168,9 @@ def manifest(experiment: Experiment) -> Path:
     runs = pd.read_parquet(where["runs"], columns=["cell_id", "status", "train_seconds"])
     facts = {
         "profile": experiment.profile, "cells": len(runs), "status": runs["status"].value_counts().sort_index().to_dict(),
-        "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(), "platform": provenance.platform_facts(),
-        "platform_key": provenance.platform_key(),
+        "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(),
+        "platform": provenance.platform_facts(experiment.device),
+        "platform_key": provenance.platform_key(experiment.device),
         "code": {stage: provenance.governing(stage) for stage in ("exact", "trained")}, "tables": tables,
     }
     return atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n")

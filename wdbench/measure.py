@@ -6,10 +6,10 @@ from functools import reduce
 import numpy as np
 import torch
 
-from wdbench import affine, tokens
+from wdbench import affine, metrics, tokens
 from wdbench.stack import inputs
 
-TRAJECTORY_ROWS = 512
+TRAJECTORY_ROWS = 256
 TRAJECTORY_CHUNKS = 64
 SPLITS = ("train", "val", "test")
 
@@ -23,6 +23,7 @@ class Outcome:
     cell at its last weights, and `outputs`: iterate -> split -> [n, k]. Iterates are "" (the last weights), ema (their running
     average), mid and mid_ema (the same at the end of a drop schedule's first part; of language models always there, half way
     without a drop). Language models have `scores` in the place of outputs: column -> loss or error.
+    head_norms: see `rows.measure_network`.
     """
 
     weight: np.ndarray
@@ -35,6 +36,7 @@ class Outcome:
     penalty: float = 0.0
     outputs: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    head_norms: np.ndarray | None = None
 
 
 def held_rows(data, dtype: torch.dtype, device) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -84,6 +86,7 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory, o
     if iterates:
         weight, bias = (_flat(network, kept) for kept in (lambda g: g not in ("bias", "norm"), lambda g: g in ("bias", "norm")))
         penalty = _penalty(network, stack).tolist()
+        heads = _head_norms(network)
     else:
         weight = network.params[affine.WEIGHT].double().cpu().movedim(3, 1)
         bias = network.params[affine.BIAS].double().cpu()[:, 0].movedim(2, 1)
@@ -105,6 +108,7 @@ def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory, o
                 penalty=penalty[i][j] if iterates else 0.0,
                 outputs={name: {split: z[:, j] for split, z in parts.items()} for name, parts in outputs.items()},
                 scores={name: float(value[j]) for name, value in scores.items()},
+                head_norms=heads[i, j].copy() if iterates and heads is not None else None,
             )))
     return found
 
@@ -116,6 +120,15 @@ def _flat(network, kept) -> torch.Tensor:
         first = next(iter(network.params.values()))
         return torch.zeros(*first.shape[:2], 0, dtype=torch.float64)
     return torch.cat(parts, 2)
+
+
+def _head_norms(network) -> np.ndarray | None:
+    """Norm of each class's row of the last layer, [R, C, k] fp64; None where no layer of its own gives the outputs."""
+    heads = [w for name, w in network.params.items() if network.group(name) == "head" and w.ndim == 4]
+    if len(heads) != 1:
+        return None
+    head = heads[0].double().cpu().numpy()
+    return metrics.class_norms(head.reshape(-1, *head.shape[2:])).reshape(head.shape[:3])
 
 
 def _penalty(network, stack) -> torch.Tensor:

@@ -86,7 +86,13 @@ def rarest_class(y_train: np.ndarray) -> int:
     return int(np.bincount(y_train.astype(np.int64)).argmin())
 
 
-def classification(z: np.ndarray, y: np.ndarray, minority: int) -> dict[str, np.ndarray]:
+def rarest_classes(y_train: np.ndarray, n_classes: int) -> np.ndarray:
+    """The rarer third of the classes 0 ... n_classes - 1, rounded down, by training rows; of equally rare ones the lowest numbers."""
+    counts = np.bincount(y_train.astype(np.int64), minlength=n_classes)
+    return np.sort(np.argsort(counts, kind="stable")[: n_classes // 3])
+
+
+def classification(z: np.ndarray, y: np.ndarray, minority: int, tail: np.ndarray | tuple[int, ...] = ()) -> dict[str, np.ndarray]:
     """All metrics of classifiers with logits z [n, C, k] and classes y [n]; each [C].
 
     - nll: cross-entropy, nats; error: share wrong; confidence_gap: mean highest probability minus accuracy.
@@ -98,17 +104,18 @@ def classification(z: np.ndarray, y: np.ndarray, minority: int) -> dict[str, np.
       form); it may be negative.
     - balanced_accuracy: mean recall over the classes in y; minority_recall: recall of class `minority`, at
       argmax; minority_confidence_gap: confidence_gap over the rows of that class. NaN where y has no such
-      row.
+      row. tail_recall: mean recall of the classes `tail`, NaN where there are none or y lacks one of them.
     - auc, average_precision: of the logit, tied rows share a threshold; NaN for k > 1 or where y has one
       class.
     """
     names = ("nll", "error", "confidence_gap", "brier", "ece", "ece_debiased", "balanced_accuracy",
-             "minority_recall", "minority_confidence_gap", "auc", "average_precision")
+             "minority_recall", "minority_confidence_gap", "tail_recall", "auc", "average_precision")
     result = {name: np.full(z.shape[1], np.nan) for name in names}
     y = y.astype(np.int64)
     classes, counts = np.unique(y, return_counts=True)
     member = (y[:, None] == classes).astype(np.float64)
     rare = y == minority
+    in_tail = np.flatnonzero(np.isin(classes, tail))
     for part, out, finite in _chunks(z, y):
         log_likelihood, probability = _log_likelihood(out, y)
         correct = (_predicted(out) == y).astype(np.float64)
@@ -119,8 +126,11 @@ def classification(z: np.ndarray, y: np.ndarray, minority: int) -> dict[str, np.
             confidence = probability.max(0)
             brier = np.square(probability).sum(0) - 2.0 * np.exp(log_likelihood) + 1.0
         gap = confidence - correct
+        recall = (correct @ member) / counts
         found = {"nll": -log_likelihood.mean(-1), "error": 1.0 - correct.mean(-1), "brier": brier.mean(-1),
-                 "confidence_gap": gap.mean(-1), "balanced_accuracy": ((correct @ member) / counts).mean(-1)}
+                 "confidence_gap": gap.mean(-1), "balanced_accuracy": recall.mean(-1)}
+        if 0 < len(in_tail) == len(tail):
+            found["tail_recall"] = np.ascontiguousarray(recall[:, in_tail]).mean(-1)
         found["ece"], found["ece_debiased"] = _calibration_error(confidence, correct)
         if rare.any():
             found["minority_recall"] = np.ascontiguousarray(correct[:, rare]).mean(-1)
@@ -242,6 +252,20 @@ def weights(W: np.ndarray, b: np.ndarray | None = None) -> dict[str, np.ndarray]
     if b is not None:
         result["bias_norm"] = np.where(np.isfinite(b).all(-1), np.linalg.norm(b, axis=-1), np.nan)
     return result
+
+
+def class_norms(W: np.ndarray) -> np.ndarray:
+    """Norm of the weights of each class, [C, k], of the last layer's weights W [C, k, p]."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt(np.square(np.ascontiguousarray(W, np.float64)).sum(-1))
+
+
+def norm_ratio(norms: np.ndarray) -> np.ndarray:
+    """Smallest over largest of the classes' norms [C, k]; [C]. 1 is balanced; NaN where one is not finite or all are 0."""
+    finite = np.isfinite(norms).all(-1)
+    safe = np.where(finite[:, None], norms, 0.0)
+    largest = safe.max(-1)
+    return np.where(largest > 0, safe.min(-1) / np.where(largest > 0, largest, 1.0), np.nan)
 
 
 def marginal_score(X, y: np.ndarray, task: str) -> np.ndarray:

@@ -16,7 +16,7 @@ def report(experiment: Experiment) -> dict:
     The prediction is the measured seconds a cell of the same pack, or of all stored packs where it has none.
     """
     packs, absent = gather.available_packs(experiment)
-    store = Store(work.paths(experiment)["store"], provenance.platform_key())
+    store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
     entries, pace = [], {}
     for pack in packs:
         ids = set(work.cell_ids(grid.pack_cells(experiment, pack)).values())

@@ -10,10 +10,13 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from wdbench.errors import UserError
+
 PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
-_TRAIN = ("engine", "stack", "measure", "endprobes", "dynamics", "divergence", "follow", "sphere", "affine", "stacked", "updates",
+_TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
+          "stacked", "updates",
           "precision", "probes", "schedules")
 _DATA = ("datasets",)
 
@@ -51,17 +54,21 @@ def governing(optimiser: str) -> str:
 
 
 @cache
-def platform_key() -> str:
-    """What besides code and data decides bits: torch, numpy, scipy and scikit-learn builds, and the vector instructions in use."""
-    return hashlib.sha256(json.dumps(platform_facts(), sort_keys=True).encode()).hexdigest()[:12]
+def platform_key(device: str = "cpu") -> str:
+    """What besides code and data decides bits: torch, numpy, scipy and scikit-learn builds, vector instructions, and the GPU used."""
+    return hashlib.sha256(json.dumps(platform_facts(device), sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache
-def platform_facts() -> dict[str, str]:
-    """Versions and instruction set that results depend on."""
+def platform_facts(device: str = "cpu") -> dict[str, str]:
+    """Versions, instruction set and GPU that results depend on. Raises UserError for a device that is not there."""
     import torch
 
     facts = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    if device != "cpu":
+        if not torch.cuda.is_available():
+            raise UserError(f"config.yaml: device: value {device!r}: torch sees no such device here; valid: cpu")
+        facts["device"] = torch.cuda.get_device_name()
     return facts | {
         "torch": torch.__version__,
         "python": platform.python_version(),

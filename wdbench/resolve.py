@@ -101,13 +101,16 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
     }
 
 
-def _finish_networks(outcomes, block, identities) -> list[dict]:
-    """Rows of networks of one block."""
+def _finish_networks(outcomes, block, identities, probes: str) -> list[dict]:
+    """Rows of networks of one block and program; probes: its probes, joined by +."""
     outputs = {
         iterate: {split: np.stack([o.outputs[iterate][split] for o in outcomes], 1) for split in splits}
         for iterate, splits in outcomes[0].outputs.items()
     }
-    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
+    norms = None if outcomes[0].head_norms is None else np.stack([o.head_norms for o in outcomes])
+    measured = rows.measure_network(block, outputs, np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]), norms)
+    if "temperature" in probes.split("+"):
+        measured |= rows.tempered(block, outputs[""])
     finished = []
     for i, outcome in enumerate(outcomes):
         row = identities[i] | {name: values[i] for name, values in measured.items()} | block.descriptors
@@ -199,7 +202,7 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
                 if found[0][2].scores:
                     part = _finish_language([o for _, _, o in found], blocks[replicate], identities)
                 elif found[0][2].outputs:
-                    part = _finish_networks([o for _, _, o in found], blocks[replicate], identities)
+                    part = _finish_networks([o for _, _, o in found], blocks[replicate], identities, found[0][0].probes)
                 else:
                     part = _finish(
                         [c for c, _, _ in found], np.stack([o.weight for _, _, o in found]),
@@ -219,7 +222,7 @@ def _with_status(row: dict, outcome) -> dict:
     if outcome.diverged_step is None:
         return row | {"status": "ok", "diverged_step": np.nan, "max_abs_weight": np.nan}
     results = [name for name in row if name.endswith(("_loss", "_error")) and name != "last_finite_loss"]
-    results += [name for name in row if "jacobian" in name]
+    results += [name for name in row if "jacobian" in name or name.startswith(_PROBED)]
     results += [name for name in (*_RESULTS, "objective", "oracle_gap", "oracle_distance") if name in row]
     row |= dict.fromkeys(results, np.nan)
     return row | {"status": "diverged", "diverged_step": outcome.diverged_step, "max_abs_weight": outcome.max_abs_weight}
@@ -227,10 +230,14 @@ def _with_status(row: dict, outcome) -> dict:
 
 _RESULTS = (
     "nll", "ece", "ece_debiased", "brier", "confidence_gap", "auc", "average_precision", "balanced_accuracy", "minority_recall",
-    "minority_confidence_gap", "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
+    "minority_confidence_gap", "tail_recall", "head_norm_ratio", "temperature",
+    "tempered_nll",
+    "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
     "hessian_trace", "sharpness", "curve_gap", "curve_gap_plain",
 )
+# what a probe read of a run that diverged; its spikes are kept
+_PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")
 
 
 def _run(cell: Cell) -> Run:

@@ -23,24 +23,37 @@ def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray
     columns = _losses(block, outputs) | _classification(block, outputs) | metrics.weights(weight, bias)
     if block.truth is not None:
         columns |= _against_truth(block, weight, bias)
+    if block.task == "multiclass":
+        columns["head_norm_ratio"] = metrics.norm_ratio(metrics.class_norms(weight.transpose(0, 2, 1)))
     columns["weights_sha256"] = _sha256(weight, bias)
     return {name: value[:count] for name, value in columns.items()}
 
 
-def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np.ndarray, bias: np.ndarray,
+                    head_norms: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Columns [C] of C networks: outputs iterate -> split -> [n, C, k], penalised weights [C, p], the other parameters [C, q].
 
-    The last weights (iterate "") have all columns, the others their losses and errors, named after the iterate.
+    head_norms: norm of each class's weights in the last layer [C, k], None where there is no layer of classes. The last weights
+    (iterate "") have all columns, the others their losses and errors, named after the iterate.
     """
     columns = {}
     for iterate, splits in outputs.items():
         columns |= {f"{iterate}_{name}".lstrip("_"): value for name, value in _losses(block, splits).items()}
-    return columns | _classification(block, outputs[""]) | measure_weights(weight, bias)
+    columns |= _classification(block, outputs[""]) | measure_weights(weight, bias)
+    if head_norms is not None and block.task == "multiclass":
+        columns["head_norm_ratio"] = metrics.norm_ratio(head_norms)
+    return columns
 
 
 def measure_weights(weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
     """Columns [C] that need no data: penalised weights [C, p], the other parameters [C, q]."""
     return metrics.weights(weight[:, :, None], bias) | {"weights_sha256": _sha256(weight, bias)}
+
+
+def tempered(block, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """temperature and tempered_nll [C] of classifiers, split -> [n, C, k]: T fitted on the validation rows, then held to the test rows."""
+    found = metrics.temperature(outputs["val"], block.y["val"])
+    return {"temperature": found, "tempered_nll": metrics.tempered_nll(outputs["test"], block.y["test"], found)}
 
 
 def _losses(block, outputs) -> dict[str, np.ndarray]:
@@ -55,9 +68,10 @@ def _losses(block, outputs) -> dict[str, np.ndarray]:
 def _classification(block, outputs) -> dict[str, np.ndarray]:
     if block.task == "regression":
         return {}
-    # the rarest class of the training rows, so that the choice never looks at the test rows
+    # the rarest classes of the training rows, so that the choice never looks at the test rows
     minority = metrics.rarest_class(block.y["train"])
-    return {n: v for n, v in metrics.classification(outputs["test"], block.y["test"], minority).items() if n != "error"}
+    tail = metrics.rarest_classes(block.y["train"], outputs["test"].shape[2])
+    return {n: v for n, v in metrics.classification(outputs["test"], block.y["test"], minority, tail).items() if n != "error"}
 
 
 def _sha256(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

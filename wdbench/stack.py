@@ -162,3 +162,23 @@ def clip(grads, numbers, network, limits: torch.Tensor):
     factor = (limits / norm).clamp(max=1.0)
     scaled = {name: g * network.spread(factor, g) for name, g in grads.items()}
     return scaled, {name: replace(d, a2=d.a2 * network.spread(factor, network.params[name])) for name, d in numbers.items()}
+
+
+def scheduled(grads, numbers, states, t: int, network, optimiser) -> dict[str, updates.Decay]:
+    """Decay numbers with each cell's d2 over sqrt(mean v^), the mean over all its trained coordinates, v^ that of step t.
+
+    Stable weight decay, Xie et al. 2023 (arXiv 2011.11152, AdamS). As in their code nothing is added to the root, so that the decay
+    grows without bound as the gradient vanishes; where it has been 0 in every coordinate so far there is none. An optimiser without
+    second moment keeps its numbers.
+    """
+    if optimiser.name != "adam":
+        return numbers
+    sums, count = [], 0
+    for name, g in grads.items():
+        if not network.frozen(name):
+            v = states[name].v.double() * optimiser.beta2 + (1.0 - optimiser.beta2) * g.double().square()
+            sums.append(affine.total(v, network.cell_axis))
+            count += g.numel() // sums[-1].numel()
+    root = (reduce(torch.add, sums) / (count * (1.0 - optimiser.beta2**t))).sqrt()
+    factor = torch.where(root > 0, 1.0 / root, 0.0)
+    return {name: replace(d, d2=d.d2 * network.spread(factor, d.d2).to(d.d2.dtype)) for name, d in numbers.items()}

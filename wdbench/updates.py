@@ -24,6 +24,8 @@ Couplings, as the numbers that they set:
     moment_split_m          m2 = lambda2, p1 = lambda1   L2 enters Adam's first moment and not its second; coupled elsewhere
     moment_split_v          v2 = lambda2, p1 = lambda1   L2 enters Adam's second moment and not its first; no decay elsewhere
                                                          (for the question of Bjorck et al. 2021, arXiv 2012.13841)
+    scheduled               d2 = lambda2 / sqrt(mean v^), q1 = lambda1         stable decay: Xie et al. 2023 (arXiv 2011.11152);
+                                                         the mean is over a cell's tensors, so that the engine divides (stack.py)
     norm_replay, lr_replay  none of them                 no decay; what a decayed run does to norms or rates is done (follow.py)
 
 With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised run bit for bit. `form` (cells.FORMS) says which
@@ -96,6 +98,8 @@ def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay
         return Decay(m2=lambda2, p1=lambda1)
     if coupling == "moment_split_v":
         return Decay(v2=lambda2, p1=lambda1)
+    if coupling == "scheduled":
+        return Decay(d2=lambda2, q1=lambda1)
     if coupling in FOLLOWERS:
         return Decay()
     raise ValueError(f"unknown coupling {coupling!r}; one of {', '.join(COUPLINGS)}")

@@ -46,7 +46,7 @@ def cell_ids(cells) -> dict[Cell, str]:
     return found
 
 
-def train(experiment: Experiment, pack: str, device: str = "cpu") -> Path:
+def train(experiment: Experiment, pack: str) -> Path:
     """Bring a pack up to date and write its tables to results/packs. Returns the rows' path.
 
     Raises UserError for an unknown pack and DatasetUnavailable where its data were not fetched.
@@ -54,12 +54,12 @@ def train(experiment: Experiment, pack: str, device: str = "cpu") -> Path:
     where = paths(experiment)
     wanted = grid.pack_cells(experiment, pack)
     ids = cell_ids(wanted)
-    store = Store(where["store"], provenance.platform_key())
+    store = Store(where["store"], provenance.platform_key(experiment.device))
     stored = set(store.load(pack, "rows")["cell_id"]) & set(ids.values())
     missing = {cell: cell_id for cell, cell_id in ids.items() if cell_id not in stored}
     progress = Progress(experiment, pack, len(ids), len(stored))
     keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
-    for chunk in _produce(experiment, missing, keep, device):
+    for chunk in _produce(experiment, missing, keep):
         stop_if_orphaned()
         store.save(pack, chunk)
         progress.advance(len(chunk["rows"]))
@@ -81,7 +81,7 @@ def train(experiment: Experiment, pack: str, device: str = "cpu") -> Path:
     return atomic.write_parquet(where["packs"] / f"{pack}.parquet", rows)
 
 
-def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str], device: str):
+def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str]):
     from wdbench import resolve
 
     by_base: dict[str, dict[Cell, str]] = defaultdict(dict)
@@ -95,7 +95,7 @@ def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str], device:
         if trained:
             convex = any(grid.has_oracle(cell.pack) for cell in trained)
             solution_of = Solutions.read(experiment, base).of if convex else lambda cell: None
-            yield from resolve.trained_rows(trained, sha, solution_of, device)
+            yield from resolve.trained_rows(trained, sha, solution_of, experiment.device)
 
 
 def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
@@ -108,10 +108,10 @@ def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
             raise UserError(f"cell {cell_id!r}: {len(match)} cells begin so; give more digits")
         if match:
             cell = match[0]
-            stored = Store(where["store"], provenance.platform_key()).load(pack, "rows", {ids[cell]})
+            stored = Store(where["store"], provenance.platform_key(experiment.device)).load(pack, "rows", {ids[cell]})
             if not len(stored):
                 raise UserError(f"cell {cell_id!r}: planned but not trained yet on this platform; run snakemake --cores 2 first")
-            fresh = next(iter(_produce(experiment, {cell: ids[cell]}, frozenset(), "cpu")))["rows"]
+            fresh = next(iter(_produce(experiment, {cell: ids[cell]}, frozenset())))["rows"]
             return stored.iloc[0], fresh.iloc[0]
     raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
 
@@ -177,7 +177,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
             for cell in grid.pack_cells(experiment, pack):
                 problems.setdefault(Solutions.key(cell), cell)
     # kept in the store as well: the workflow deletes a job's output before it runs the job again
-    store = Store(paths(experiment)["store"], provenance.platform_key())
+    store = Store(paths(experiment)["store"], provenance.platform_key(experiment.device))
     names = {key: hashlib.sha256(key.encode()).hexdigest()[:16] for key in problems}
     stored = store.load(f"{base}~oracle", "rows", set(names.values()))
     known = dict(zip(stored["key"], stored.to_dict("records"), strict=True)) if len(stored) else {}

@@ -13,12 +13,13 @@ LOWER_IS_WORSE = (
     "average_precision",
     "balanced_accuracy",
     "minority_recall",
+    "tail_recall",
     "support_f1",
     "support_f1_topk",
     "support_f1_marginal",
     "support_tpr",
 )
-NLL_METRICS = ("nll", "train_loss", "val_loss", "test_loss")
+NLL_METRICS = ("nll", "tempered_nll", "train_loss", "val_loss", "test_loss")
 
 
 def orientation(claim: Claim) -> int:
@@ -86,11 +87,12 @@ def contrasts(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
     imputed = table.groupby(keys, dropna=False)["imputed"].any()
     wide = wide.assign(imputed=imputed).reset_index()
     alone = "control" not in claim.arms and claim.threshold is None
-    wide["contrast"] = _contrast(claim.effect, wide["treatment"], None if alone else wide["control"])
+    wide["contrast"] = contrast(claim.effect, wide["treatment"], None if alone else wide["control"])
     return wide[[*keys, "treatment", "control", "contrast", "imputed"]].rename_axis(columns=None)
 
 
-def _contrast(effect: str, treatment: pd.Series, control: pd.Series | None) -> pd.Series:
+def contrast(effect: str, treatment: pd.Series, control: pd.Series | None) -> pd.Series:
+    """The claim's effect of treatment on control, row by row; without control the value itself, or its logarithm; NaN if undefined."""
     with np.errstate(all="ignore"):
         match effect:
             case "difference":

@@ -8,12 +8,27 @@ def effect_unit(claim: Claim) -> str:
     if not claim.tested:
         return ""
     what = "event rate" if claim.event is not None else ", ".join(claim.metric)
+    if claim.tolerance is not None:
+        what = _tolerated(claim, what)
     unit = {"difference": what, "relative": f"{what}, relative", "log_ratio": f"log({what})"}[claim.effect]
     if claim.x is None:
         return unit
     return (
         f"Kendall tau of {unit} with {_x(claim)}" if claim.statistic == "kendall" else f"{unit} per unit of {_x(claim)}"
     )
+
+
+def _tolerated(claim: Claim, what: str) -> str:
+    asked = claim.tolerance
+    if asked.draws:
+        return f"expected {what} of the best of {_listed(asked.draws)} cells drawn at random"
+    ends = _listed([f"{100 * e:g}" for e in asked.within])
+    whose = "the arm's own best" if asked.of == "own" else "the better arm's best"
+    return f"share of cells with {what} within {ends} % of {whose}"
+
+
+def _listed(values) -> str:
+    return ", ".join(map(str, values))
 
 
 def equation(claim: Claim) -> str:

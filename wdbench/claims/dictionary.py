@@ -145,9 +145,14 @@ SELECTED = {
 
 EFFECTS = {
     **{name: _SHARED[name] for name in ("claim_id", "dataset", "metric")},
-    "component": ("text", "", "end of a curve: left end, right end", "there is only one"),
+    "component": (
+        "text",
+        "",
+        "end of a curve: left end, right end; tolerance: the share (within 0.02) or the number of draws (best of 4)",
+        "there is only one",
+    ),
     "block": _SHARED["block"],
-    "treatment": ("float", METRIC_UNIT, "treatment's value (interaction, share: where claimed)", "slopes"),
+    "treatment": ("float", METRIC_UNIT, "treatment's value (interaction, share: where claimed; tolerance: its share or loss)", "slopes"),
     "control": ("float", METRIC_UNIT, "control's value, or the threshold", "slopes, or no control"),
     "treatment_other": (
         "float",

@@ -146,6 +146,9 @@ def edge_shares(claim: Claim, selected: pd.DataFrame) -> dict[str, float]:
         select = claim.arms[str(arm)].select
         if select is None or select.rule == "mean":
             continue
+        if select.rule == "grid":
+            # of a whole grid the best cell is the choice
+            rows = rows.dropna(subset=["selected_value"]).sort_values("selected_value", kind="stable").drop_duplicates(KEYS)
         flagged = rows["edge"].map(lambda text, allowed=select.edge: any(end not in allowed for end in text.split()))
         shares[str(arm)] = float(flagged.mean())
     return shares

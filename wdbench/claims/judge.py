@@ -107,7 +107,7 @@ def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case
     if chosen.empty:
         return case
     case.selected = blocks.usable(claim, chosen, policy)
-    case.contrasts = blocks.contrasts(claim, case.selected)
+    case.contrasts = (kind.contrasts or blocks.contrasts)(claim, case.selected)
     case.effects = kind.effects(claim, case.contrasts)
     candidates = with_strata(claim, claim_rows(claim, runs))
     candidates = candidates[gate.in_arms(claim, candidates)]

@@ -63,7 +63,8 @@ class Kind:
     effects: contrasts of a claim (see blocks.contrasts) -> Effects. rule: Evidence -> Ruling. test: effects [n],
     alpha, generator -> Estimate. pool: effects, strata, clusters, alpha, generator -> Estimate over all strata. p:
     Estimate, margin -> p of the claim. mde: Estimate, alpha -> what could have been found. review: the last word on a
-    stratum, given its contrasts.
+    stratum, given its contrasts. contrasts: claim, selected rows -> contrasts, where they are not those of
+    blocks.contrasts, one value an arm and block.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Kind:
     p: Callable[[Estimate, float], float] = _mean_p
     mde: Callable[[Estimate, float], float] = _mean_mde
     review: Callable[[Claim, pd.DataFrame, Ruling], Ruling] = _unchanged
+    contrasts: Callable[[Claim, pd.DataFrame], pd.DataFrame] | None = None
 
 
 _KINDS: dict[str, Kind] = {}

@@ -83,7 +83,7 @@ def with_strata(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def select(claim: Claim, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row (for rule `mean` and events: several) per point, arm and metric.
+    """One row (for rules `mean` and `grid` and for events: several) per point, arm and metric.
 
     Columns: KEYS, arm, metric, those of SHOWN that exist, selected_by, selected_value, value (NaN for a diverged
     cell's losses), edge (ends of grids that the choice sits on, space-separated). Raises UserError where an arm
@@ -155,6 +155,9 @@ def _choose(claim: Claim, name: str, arm: Arm, rows: pd.DataFrame, target: pd.Da
     if arm.select.rule == "mean" or rows.empty:
         return rows
     rows = rows.assign(edge=_edges(rows, over))
+    if arm.select.rule == "grid":
+        best = rows.sort_values(["score", *over, "cell_id"], kind="stable").drop_duplicates(KEYS)
+        return rows.assign(edge=rows["edge"].where(rows["cell_id"].isin(best["cell_id"]), ""))
     order, ascending = [*KEYS, "rank", *over, "cell_id"], [True] * (len(KEYS) + len(over) + 2)
     match arm.select.rule:
         case "min":

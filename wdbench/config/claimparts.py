@@ -41,6 +41,7 @@ _DEPENDENT = (
     "control",
     "treatment",
     "effect",
+    "tolerance",
 )
 _PAIR = frozenset({"treatment", "metric", "margin"})
 _CURVE = KindFields(_PAIR | {"direction", "x"}, frozenset({"control", "threshold", "effect"}))
@@ -52,6 +53,7 @@ KINDS: dict[str, KindFields] = {
     "interaction": KindFields(_PAIR | {"direction", "control", "conditions"}, frozenset({"effect"})),
     "share": KindFields(_PAIR | {"direction", "control", "conditions"}, frozenset({"effect"})),
     "event": KindFields(frozenset({"treatment", "control", "event", "direction", "margin"})),
+    "tolerance": KindFields(_PAIR | {"direction", "control", "tolerance"}, frozenset({"effect"})),
     "identity": KindFields(frozenset({"identity"})),
 }
 
@@ -67,7 +69,7 @@ def register_kind(name: str, needs: set[str], may: set[str] = frozenset()) -> No
 class Select(Frozen):
     """How one row is chosen in a block; see the module's docstring."""
 
-    rule: Literal["min", "match", "one_se", "mean"] = "min"
+    rule: Literal["min", "match", "one_se", "mean", "grid"] = "min"
     by: str = "val_loss"
     over: tuple[str, ...] = Field(min_length=1)
     match: Literal["treatment", "control"] | None = None
@@ -117,6 +119,42 @@ class Figure(Frozen):
     options: dict[str, Any] = {}
 
 
+class Window(Frozen):
+    """`points` values of a grid's column over so many decades; see wdbench.claims.tolerance."""
+
+    column: Literal["lambda", "lambda_rel"]
+    decades: Annotated[float, Field(strict=True, gt=0, le=12)]
+    points: Annotated[int, Field(strict=True, ge=3, le=99)]
+
+    @model_validator(mode="after")
+    def _centred(self):
+        if self.points % 2 == 0:
+            raise ValueError(f"points {self.points} is even; valid: odd, so that the chosen cell is one of them")
+        return self
+
+
+class Tolerance(Frozen):
+    """What a claim of kind tolerance measures; see the module's docstring of claims.py."""
+
+    within: tuple[Annotated[float, Field(strict=True, gt=0, le=1)], ...] = ()
+    of: Literal["own", "common"] | None = None
+    draws: tuple[Annotated[int, Field(strict=True, ge=1, le=10_000)], ...] = ()
+    window: Window | None = None
+
+    @field_validator("within", "draws", mode="before")
+    @classmethod
+    def _listed(cls, value):
+        return value if isinstance(value, list | tuple) else [value]
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if bool(self.within) == bool(self.draws):
+            raise ValueError("give within: [..] or draws: [..], one of them")
+        if bool(self.within) != (self.of is not None):
+            raise ValueError("within and of: own or common go together")
+        return self
+
+
 class Naive(Frozen):
     """What the wrong way does differently, and why it is wrong."""
 
@@ -133,6 +171,7 @@ class Naive(Frozen):
     threshold: Number | None = None
     block: tuple[str, ...] | None = None
     event: str | None = None
+    tolerance: Tolerance | None = None
 
     @field_validator("study", "metric", "block", mode="before")
     @classmethod
@@ -165,6 +204,7 @@ def check_fields(claim) -> None:
         "control": "control" in claim.arms,
         "treatment": "treatment" in claim.arms,
         "effect": claim.effect != "difference",
+        "tolerance": claim.tolerance is not None,
     }
     for name, present in given.items():
         shown = f"arms.{name}" if name in ("treatment", "control") else name
@@ -191,6 +231,8 @@ def check_arms(claim) -> None:
         raise ValueError("effect relative needs arms.control or threshold; for one arm use log_ratio")
     if isinstance(claim.margin, dict) and set(claim.margin) != set(claim.metric):
         raise ValueError(f"margin must name exactly the metrics: {', '.join(claim.metric)}")
+    if claim.kind == "tolerance":
+        _check_grids(claim)
     for name, arm in claim.arms.items():
         if arm.metric is not None and len(claim.metric) > 1:
             raise ValueError(f"arms.{name}.metric cannot stand beside a list of metrics")
@@ -200,6 +242,21 @@ def check_arms(claim) -> None:
             raise ValueError(f"arms.{name}.select.over holds {claim.x!r}, which is x; a value is chosen at each x")
         if arm.select.rule == "match":
             other = claim.arms.get(arm.select.match)
-            chained = other is None or (other.select is not None and other.select.rule in ("match", "mean"))
+            chained = other is None or (other.select is not None and other.select.rule in ("match", "mean", "grid"))
             if arm.select.match == name or chained:
                 raise ValueError(f"arms.{name}.select.match must name the other arm, whose own rule is min or one_se")
+
+
+_GRID = ("lambda", "lambda_rel", "lr", "lr_rel")
+
+
+def _check_grids(claim) -> None:
+    window = claim.tolerance.window
+    for name, arm in claim.arms.items():
+        if arm.select is None or arm.select.rule != "grid":
+            raise ValueError(f"kind tolerance needs arms.{name}.select with rule: grid")
+        strange = [column for column in arm.select.over if column not in _GRID]
+        if strange:
+            raise ValueError(f"arms.{name}.select.over {strange[0]!r} is no axis of a grid; valid: {', '.join(_GRID)}")
+        if window is not None and window.column not in arm.select.over:
+            raise ValueError(f"tolerance.window.column {window.column!r} must be one that arms.{name}.select.over has")

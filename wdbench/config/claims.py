@@ -7,7 +7,7 @@ initialisation and batches), once per *stratum* (a data set, or a case), and ove
     sentence      what is claimed, quoted
     source        where it is said
     family        claims that share one Holm correction (A, B, C, ...)
-    kind          superiority | equivalence | slope | ushape | interaction | share | event | identity
+    kind          superiority | equivalence | slope | ushape | interaction | share | event | tolerance | identity
     study         one name or a list: the studies of config.yaml whose rows are read
     where         row filter that holds for every arm (see wdbench.filters); default: every row
     by            what a stratum is: a column or a list of columns; default: dataset; []: one stratum of all
@@ -39,13 +39,19 @@ initialisation and batches), once per *stratum* (a data set, or a case), and ove
                   is shown as the secondary analysis
     fidelity_gate false: do not disqualify an arm whose decay was not applied (off by itself where the metric
                   reads `fidelity`)
+    tolerance     kind tolerance: how forgiving an arm's grid is, for losses and errors, where low is good; one of
+                  {within: [.01, .02, .05], of: own | common}: share of cells at most so much above the cell that is
+                  chosen on validation rows, of the arm itself or of the better arm; {draws: [4, 8, 16]}: expected
+                  value of the cell with the lowest `by` among so many drawn without replacement. Each of them must
+                  bear the claim out. window: {column: lambda, decades: 2, points: 9} makes grids equal: resampled
+                  around the arm's own choice (see wdbench.claims.tolerance)
     identity      kind identity: the name of the check (I5)
     not_tested    reason why this run cannot test it; then id, sentence, source, family and kind suffice
     title, experiment, expect, trap, figure
                   prose and drawing, no part of the registered hash. figure: a name, or {name: .., options: {..}}
     naive         the wrong way, shown beside the right one: {trap: text, and any of where, study, arms,
-                  conditions, metric, effect, x, x_transform, statistic, threshold, block, event that it does
-                  differently}; an arm given there replaces that arm
+                  conditions, metric, effect, x, x_transform, statistic, threshold, block, event, tolerance that
+                  it does differently}; an arm given there replaces that arm
 
 An ARM is {where: filter, select: SELECT, metric: column (where it differs), label: text}. Without `select` it
 must have exactly one row in each block (and condition, and x); an event's arm may have several (the event
@@ -57,7 +63,9 @@ happened in the block if it did in any). SELECT:
             one_se  largest value of the first `over` column whose `by` is within one standard error (over the
                     stratum's blocks) of the block's lowest
             mean    no choice: the mean over all rows
-    by      the column to choose by, default val_loss; a validation column (val_...), except in `naive`
+            grid    no choice: all rows, for kind tolerance
+    by      the column to choose by, default val_loss; a validation column (val_...), except in `naive`; rule match may
+            take train_loss too
     over    the columns that are chosen over: [lambda_rel, lr_rel]
     match   the other arm's name, for rule match
     edge    {lambda_rel.low: "why an optimum at this end of the grid is fine"}; ends are <column>.low and
@@ -172,6 +180,19 @@ claims:
     event: status == "diverged"
     direction: lower
     margin: 0.3
+  - id: E4a
+    sentence: "it just eases the hyperparameter tuning"
+    source: slide 10
+    family: E
+    kind: tolerance
+    study: [coupled, decoupled]
+    arms:
+      treatment: {where: coupling == "decoupled", select: {rule: grid, over: [lambda, lr]}}
+      control: {where: coupling == "coupled", select: {rule: grid, over: [lambda, lr]}}
+    tolerance: {within: [0.01, 0.05], of: common, window: {column: lambda, decades: 2.0, points: 9}}
+    metric: test_loss
+    direction: higher
+    margin: 0.05
   - id: I5
     sentence: "the update equation"
     source: slide 7
@@ -201,6 +222,7 @@ from wdbench.config.claimparts import (
     Number,
     Select,
     Statistic,
+    Tolerance,
     Transform,
     check_arms,
     check_fields,
@@ -238,6 +260,7 @@ class Claim(Frozen):
     worse: Direction | None = None
     diverged: Literal["worst_rank", "exclude"] = "worst_rank"
     fidelity_gate: Annotated[bool, Field(strict=True)] = True
+    tolerance: Tolerance | None = None
     identity: str | None = None
     not_tested: str | None = None
     naive: Naive | None = None
@@ -302,9 +325,11 @@ class Claim(Frozen):
         check_fields(self)
         check_arms(self)
         for name, arm in self.arms.items():
-            if arm.select is not None and not arm.select.by.startswith("val_"):
+            if arm.select is None or arm.select.by.startswith("val_"):
+                continue
+            if arm.select.rule != "match" or arm.select.by != "train_loss":
                 raise ValueError(
-                    f"arms.{name}.select.by {arm.select.by!r} is no validation column; valid: val_loss, ..."
+                    f"arms.{name}.select.by {arm.select.by!r} is no validation column; valid: val_loss, ..., and train_loss for rule match"
                 )
         if self.naive is not None:
             self.naive_claim()
@@ -400,6 +425,9 @@ class Claim(Frozen):
         for name in ("cases", "conditions"):
             fields[name] = {key: filters.parse(text).canonical for key, text in fields[name].items()}
         fields["study"] = sorted(fields["study"])
+        if self.tolerance is None:
+            # claims of the other kinds keep the hash that they were registered with
+            del fields["tolerance"]
         fields["rules"] = RULES
         return fields
 

@@ -13,16 +13,22 @@ from wdbench.errors import UserError
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+
+# largest numbers that are read: far above any use, and far below what would take minutes or gigabytes before a word is said
+MOST_CELLS = 1_000_000
+Steps = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Rows = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Points = Annotated[int, Field(ge=1, le=1_000, strict=True)]
+Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
 Penalty = Literal["none", "l1", "l2", "elastic"]
 OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
 Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-                   "coupled_subgradient", "decoupled_subgradient", "norm_replay", "lr_replay"]
+                   "scheduled", "coupled_subgradient", "decoupled_subgradient", "norm_replay", "lr_replay"]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
-Probe = Literal["curvature", "jacobian"]
+Probe = Literal["curvature", "jacobian", "temperature", "rotation", "noise", "path", "plateau", "spikes", "ball"]
 Sphere = Literal["none", "step", "epoch"]
 Tier = Literal["core", "gpt", "nightly", "paper"]
 CONVEX = ("glm", "linear", "logistic", "softmax")
@@ -46,7 +52,7 @@ class Axis(Frozen):
     values: tuple[NotNegative, ...] | None = None
     start: Positive | None = Field(None, alias="from")
     to: Positive | None = None
-    points: Count | None = None
+    points: Points | None = None
 
     @field_validator("values", mode="before")
     @classmethod
@@ -73,6 +79,11 @@ class Axis(Frozen):
             raise ValueError("from must be less than to")
         return self
 
+    @property
+    def size(self) -> int:
+        """How many values there are, without making them."""
+        return self.points if self.values is None else len(self.values)
+
     def numbers(self) -> tuple[float, ...]:
         """The axis' values, ascending order kept as given; a log grid is rounded to 6 digits so that its ids are stable."""
         if self.values is not None:
@@ -97,8 +108,8 @@ class Study(Frozen):
     roundings: tuple[RoundingName, ...] = ("nearest_split",)
     lr: dict[OptimiserName, Axis] = {}
     schedule: tuple[str, ...] = Field(("linear",), min_length=1)
-    steps: tuple[Count, ...] = ()
-    batch_size: tuple[Count | Literal["full"], ...] = ()
+    steps: tuple[Steps, ...] = ()
+    batch_size: tuple[Rows | Literal["full"], ...] = ()
     decay_masks: tuple[DecayMask, ...] = ("weights",)
     decay_phases: tuple[str, ...] = ("all",)
     clip: Positive | None = None
@@ -108,7 +119,7 @@ class Study(Frozen):
     probes: tuple[Probe, ...] = ()
     sphere: tuple[Sphere, ...] = Field(("none",), min_length=1)
     init_scales: tuple[NotNegative, ...] = ()
-    replicates: Count = 10
+    replicates: Replicates = 10
     supports: bool = False
 
     @field_validator("model", "schedule", "steps", "batch_size", "sphere", mode="before")
@@ -143,8 +154,13 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
-        if "moment_split_v" in self.couplings and any(o != "adam" for o in trained):
-            raise ValueError("couplings: moment_split_v needs a second moment, which of the optimisers only adam has")
+        for coupling in ("moment_split_v", "scheduled"):
+            if coupling in self.couplings and any(o != "adam" for o in trained):
+                raise ValueError(f"couplings: {coupling} needs a second moment, which of the optimisers only adam has")
+        if "scheduled" in self.couplings and any(axis.unit == "clock" for axis in self.lambdas.values()):
+            raise ValueError("couplings: the decay times of scheduled are not known before the run; give lambda in absolute units")
+        if self.probes and "glm" in self.model:
+            raise ValueError(f"probes: {', '.join(self.probes)}: they are for networks, and model lists glm; valid: none")
         follower = next((name for name in self.couplings if name in FOLLOWERS), None)
         if follower is not None:
             self._can_follow(follower)
@@ -153,7 +169,21 @@ class Study(Frozen):
                 raise ValueError(f"lr has no entry for optimiser {optimiser!r}; give lr.{optimiser}")
             if any(v <= 0 for v in self.lr[optimiser].numbers()):
                 raise ValueError(f"lr.{optimiser} must be above 0")
+        if self.size > MOST_CELLS:
+            raise ValueError(f"its axes multiply to {self.size:,} cells; at most {MOST_CELLS:,} are valid")
         return self
+
+    @property
+    def size(self) -> int:
+        """Cells of the study: what `grid.cells` expands it to, counted from the lengths of its axes."""
+        plain = int("none" in self.penalties)
+        penalised = sum(self.lambdas[p].size for p in self.penalties if p != "none")
+        masked = len(self.decay_masks) * penalised
+        arithmetic = sum(len(self.roundings) if p == "bf16_weights" else 1 for p in self.precisions)
+        runs = arithmetic * len(self.schedule) * len(self.steps) * len(self.batch_size) * max(len(self.init_scales), 1) * len(self.sphere)
+        trained = (plain + masked * len(self.couplings) * len(self.decay_phases)) * runs
+        cells = sum(plain + masked if o == "exact" else trained * self.lr[o].size for o in self.optimisers)
+        return len(self.datasets) * len(self.model) * cells * self.replicates
 
     def _can_follow(self, coupling: str) -> None:
         """Raises ValueError where a cell of `coupling` could not be trained beside the decayed run that it follows."""
@@ -190,8 +220,17 @@ class Experiment(Frozen):
     tiers: tuple[Tier, ...] = ("core",)
     studies: dict[str, Study]
     elsewhere: dict[str, str] = {}
+    device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
+
+    @field_validator("studies")
+    @classmethod
+    def _not_too_many(cls, studies):
+        cells = sum(study.size for study in studies.values())
+        if cells > MOST_CELLS:
+            raise ValueError(f"{cells:,} cells in all; at most {MOST_CELLS:,} are valid")
+        return studies
 
     @property
     def folder(self) -> Path:

@@ -45,8 +45,8 @@ class Option:
         return str(value)
 
 
-def count(help: str, low: int = 1) -> Option:
-    return Option("int", help, low=low)
+def count(help: str, low: int = 1, high: float = float("inf")) -> Option:
+    return Option("int", help, low=low, high=high)
 
 
 def real(help: str, low: float = 0, high: float = float("inf"), open_low: bool = False) -> Option:

@@ -28,7 +28,7 @@ def decay_rate(lr, schedule: float, decay: Decay, gain: float = 1.0):
 
     gain: `Optimiser.gain`, if a coupled decay's later echoes through momentum are to count.
     """
-    return lr * schedule * (gain * decay.a2 + decay.d2) + schedule * decay.i2
+    return lr * schedule * (gain * decay.a2 + decay.d2 + schedule * decay.c2) + schedule * decay.i2
 
 
 @dataclass

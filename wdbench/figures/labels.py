@@ -30,6 +30,8 @@ LABELS = {
     "train_loss": _loss("training loss"),
     "val_loss": _loss("validation loss"),
     "test_loss": _loss("test loss"),
+    "unseen_loss": _loss("loss on training text not yet seen"),
+    "unseen_error": Label("error on training text not yet seen", "share", share=True),
     "objective": _loss("training loss + penalty"),
     "last_finite_loss": _loss("last finite loss"),
     "train_error": Label("training error", "share", share=True),
@@ -47,12 +49,16 @@ LABELS = {
     "mean_sq_weight": Label("mean w²", "extra risk per unit noise variance"),
     "nll": Label("test negative log-likelihood", "nats"),
     "ece": Label("calibration error, 15 equal-mass bins", "share", share=True),
+    "temperature": Label("temperature T fitted on validation rows", "ratio"),
+    "tempered_nll": Label("test negative log-likelihood at temperature T", "nats"),
     "confidence_gap": Label("confidence − accuracy", "share", share=True),
     "minority_confidence_gap": Label("confidence − accuracy, rarest class", "share", share=True),
     "auc": Label("area under the ROC curve", "share", share=True),
     "average_precision": Label("average precision", "share", share=True),
     "balanced_accuracy": Label("balanced accuracy", "share", share=True),
     "minority_recall": Label("recall of the rarest class", "share", share=True),
+    "tail_recall": Label("recall of the rarer third of the classes", "share", share=True),
+    "head_norm_ratio": Label("smallest ÷ largest ‖w_k‖ of the classes", "ratio"),
     "support_jaccard": Label("overlap of the features kept, between draws", "Jaccard", share=True),
     "support_f1": Label("support F₁", "share", share=True),
     "support_tpr": Label("true features found", "share", share=True),
@@ -71,6 +77,25 @@ LABELS = {
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
     **{f"relative_jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖ ÷ ‖{what}‖", "root mean square")
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
+    **{f"rotation_{of}{kind}": Label(f"angle of a step, {what}", "radians")
+       for of, what in (("", "tensors"), ("neuron_", "neurons")) for kind in ("hidden", "head")},
+    **{f"rotation_cv_{kind}": Label("spread of rotation over neurons", "sd ÷ mean") for kind in ("hidden", "head")},
+    **{f"rotation_ratio_{kind}": Label("angle of a step ÷ predicted", "ratio") for kind in ("hidden", "head")},
+    "gradient_noise": Label("trace of the gradient's covariance", "a row"),
+    "noise_scale": Label("gradient noise scale", "rows"),
+    **{f"{name}_hidden_{part}": Label(f"{text} {when}", "hidden weights")
+       for name, text in (("grad_norm", "‖g‖"), ("grad_ratio", "‖g‖ ÷ ‖w‖"), ("radial", "cos(g, w)"))
+       for part, when in (("half", "at half time"), ("end", "at the end"))},
+    "init_distance": Label("‖w − w₀‖₂", "weights"),
+    "init_cosine": Label("cos(w, w₀)"),
+    "loss_slope": Label("slope of log training loss on log step", "decades a decade"),
+    "spikes": Label("loss spikes"),
+    "spike_steps": Label("steps in loss spikes", "steps"),
+    "spike_longest": Label("longest loss spike", "steps"),
+    "spike_recovered": Label("loss spikes that recovered", "share", share=True),
+    "linf_share": Label("weights at the ball |w| = R", "share", share=True),
+    "linf_excess": Label("largest |w| ÷ R, less 1"),
+    "linf_residual": Label("distance from the conditions of min L on the ball", "share"),
     "oracle_gap": Label("F(w) − F*", "objective"),
     "oracle_distance": Label("‖w − w*‖₂", "weights"),
     "oracle_certificate": Label("optimality certificate of F*", "objective"),
@@ -106,8 +131,9 @@ LABELS = {
 }
 
 # the same of other iterates than the last weights
-_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η", "mid_ema": "averaged weights before the drop of η"}
-for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error"):
+_ITERATES = {"ema": "averaged weights", "mid": "before the drop of η, or half way",
+             "mid_ema": "averaged weights before the drop of η"}
+for _column in ("train_loss", "val_loss", "test_loss", "train_error", "val_error", "test_error", "unseen_loss", "unseen_error"):
     for _name, _text in _ITERATES.items():
         LABELS[f"{_name}_{_column}"] = replace(LABELS[_column], text=f"{LABELS[_column].text}, {_text}")
 

@@ -24,6 +24,7 @@ DEFAULTS = {
     "slope": "slope",
     "ushape": "ushape",
     "event": "events",
+    "tolerance": "forest",
     "identity": "identity",
 }
 

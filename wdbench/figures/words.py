@@ -1,6 +1,7 @@
 """Numbers and effects as a reader sees them: one form for figures, report and terminal. No matplotlib here."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -60,7 +61,7 @@ _EFFECTS = {"difference": "difference of", "relative": "relative difference of",
 
 def is_percent(claim: Claim) -> bool:
     """Whether the claim's estimates are shares to be read as per cent."""
-    return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "share")
+    return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "share", "tolerance")
 
 
 def effect_name(claim: Claim) -> str:
@@ -69,7 +70,14 @@ def effect_name(claim: Claim) -> str:
         return "difference in the share of blocks with the event"
     if not claim.metric:
         return "effect"
+    if claim.tolerance is not None and claim.tolerance.within:
+        shares = ", ".join(f"{100 * share:g}" for share in claim.tolerance.within)
+        whose = "its own" if claim.tolerance.of == "own" else "the better arm's"
+        return f"{_EFFECTS[claim.effect]} share of the grid's cells within {shares} % of {whose} best (share)"
     label = labels.of(claim.metric[0])
+    if claim.tolerance is not None:
+        draws = ", ".join(map(str, claim.tolerance.draws))
+        label = replace(label, text=f"expected {label.text} of the best of {draws} random cells")
     more = f" and {len(claim.metric) - 1} more" if len(claim.metric) > 1 else ""
     unit = (
         "%"

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from wdbench.identities import (  # noqa: F401  (importing a file registers its checks)
+    attention,
     averages,
     bias_scale_noise,
     classes,

@@ -142,9 +142,10 @@ def table(only: Iterable[str] | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"holds": "boolean"})
 
 
-def number(identity: str) -> int:
-    """12 of I12."""
-    return int(identity.removeprefix("I"))
+def number(identity: str) -> tuple[bool, int, str]:
+    """Place in the catalogue: the theorems I1, I2, ... first, then mechanisms of empirical claims, such as P15m."""
+    digits = "".join(c for c in identity if c.isdigit())
+    return not identity.startswith("I"), int(digits or 0), identity
 
 
 def verdicts(rows: pd.DataFrame) -> pd.DataFrame:

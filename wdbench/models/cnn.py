@@ -59,7 +59,7 @@ class CNN(nn.Module):
         return self.head(x.flatten(1))
 
 
-OPTIONS = {"width": Setting(count("channels of the first convolution; the second has twice as many"), 16)} \
+OPTIONS = {"width": Setting(count("channels of the first convolution; the second has twice as many", high=4096), 16)} \
     | norms.settings("none", "bn", "gn")
 
 register(Family("cnn", ("multiclass",), CNN, softmax_loss, options=OPTIONS, frozen=norms.frozen, conflict=norms.conflict(OPTIONS)))

@@ -55,8 +55,8 @@ def stacked(options, params: dict[str, torch.Tensor], x: torch.Tensor, reference
 
 
 OPTIONS = {
-    "width": Setting(count("units of a hidden layer"), 64),
-    "depth": Setting(count("hidden layers"), 2),
+    "width": Setting(count("units of a hidden layer", high=65_536), 64),
+    "depth": Setting(count("hidden layers", high=256), 2),
 } | norms.settings("none", "bn")
 
 register(Family("mlp", ("multiclass",), MLP, softmax_loss, options=OPTIONS, frozen=norms.frozen, conflict=norms.conflict(OPTIONS),

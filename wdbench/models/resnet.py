@@ -57,9 +57,9 @@ class ResNet(nn.Module):
 
 
 OPTIONS = {
-    "width": Setting(count("channels of the first stage; doubled by each further one"), 16),
-    "depth": Setting(count("blocks of a stage: 1 is ResNet-8, 3 ResNet-20"), 1),
-    "channels": Setting(count("colours of the images"), 1),
+    "width": Setting(count("channels of the first stage; doubled by each further one", high=4096), 16),
+    "depth": Setting(count("blocks of a stage: 1 is ResNet-8, 3 ResNet-20", high=64), 1),
+    "channels": Setting(count("colours of the images", high=64), 1),
 } | norms.settings("bn", "gn")
 
 register(Family("resnet", ("multiclass",), ResNet, softmax_loss, options=OPTIONS, frozen=norms.frozen,
