@@ -19,7 +19,7 @@ from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
 from wdbench.follow import Follow, with_partners
-from wdbench.measure import Outcome, held_rows, outcomes, trace
+from wdbench.measure import Outcome, held_rows, mean_loss, outcomes, trace
 from wdbench.sphere import Sphere
 from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
 
@@ -102,7 +102,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     slices = {name: Slices(w) for name, w in network.params.items()}
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
-    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: trace(network, first.task, held)[0])
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: mean_loss(network, first.task, held, 0))
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
