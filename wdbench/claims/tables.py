@@ -40,7 +40,7 @@ EMPTY = stats.Estimate(*[np.nan] * 6, 0, np.nan, 0, np.nan, "none")
 _ORDER = ("refuted", "inconclusive", "equivalent", "supported")
 
 
-def _rule(claim: Claim, tested: Tested, p_holm: float) -> tuple[Ruling, Component]:
+def weakest(claim: Claim, tested: Tested, p_holm: float) -> tuple[Ruling, Component]:
     """Every component must be upheld; the weakest one is shown, and named where there are several."""
     kind, found = find(claim.kind), []
     for component in tested.components:
@@ -59,7 +59,7 @@ def _rulings(case: Case, corrected: bool) -> dict[str, tuple[Ruling, Component, 
     adjusted = stats.holm(p) if corrected else p
     kind, rulings = find(case.claim.kind), {}
     for (stratum, tested), p_holm in zip(case.tested.items(), adjusted, strict=True):
-        ruling, component = _rule(case.claim, tested, float(p_holm))
+        ruling, component = weakest(case.claim, tested, float(p_holm))
         ruling = kind.review(case.claim, case.contrasts[case.contrasts["stratum"] == stratum], ruling)
         if corrected:
             ruling = gate.at_edge(case.edges[stratum]) or ruling
@@ -125,7 +125,7 @@ def _beside(case: Case | None, corrected: bool) -> dict[str, tuple[float, str]]:
     found |= {s: (np.nan, ruling.verdict) for s, ruling in case.absent.items()}
     if case.pooled is not None:
         strata = {**{s: ruling for s, (ruling, _, _) in rulings.items()}, **case.absent}
-        _, component = _rule(case.claim, case.pooled, case.pooled.p)
+        _, component = weakest(case.claim, case.pooled, case.pooled.p)
         final = vote.overall(strata, case.pooled.p, case.claim.alpha)
         found["all"] = (component.estimate.mean, final.verdict)
     return found
@@ -135,7 +135,7 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
     """Everything of a row that is measured; `stratum` None: over all."""
     claim = case.claim
     tested = case.pooled if stratum is None else case.tested.get(stratum)
-    component = _rule(claim, tested, p_holm)[1] if tested is not None else None
+    component = weakest(claim, tested, p_holm)[1] if tested is not None else None
     estimate = component.estimate if component is not None else EMPTY
     margin = component.margin if component is not None else min(map(claim.margin_of, claim.metric or ("event",)))
     here = lambda table: table if stratum is None or table is None else table[table["stratum"] == stratum]  # noqa: E731

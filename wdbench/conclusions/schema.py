@@ -1,0 +1,157 @@
+"""mechanisms.yaml and advice.yaml as frozen models; a claim, story or model that does not exist is refused when they are read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from wdbench.conclusions.outcome import WORDS
+from wdbench.config import yamlio
+from wdbench.config.experiment import Frozen
+from wdbench.errors import UserError
+
+HERE = Path(__file__).parent
+Texts = dict[str, str]
+
+
+class Source(Frozen):
+    """A claim, or those of its strata whose label has `including` in it, or has not `excluding`."""
+
+    claim: str = Field(min_length=1)
+    including: str = ""
+    excluding: str = ""
+
+    @property
+    def wanted(self) -> Callable[[str], bool] | None:
+        """Whether a stratum of that label is meant; None where all are."""
+        if not self.including and not self.excluding:
+            return None
+        return lambda label: self.including in label and not (self.excluding and self.excluding in label)
+
+
+def _words(value: Mapping[str, str], more: tuple[str, ...] = ()) -> Mapping[str, str]:
+    for word in value:
+        if word not in (*WORDS, *more):
+            raise ValueError(f"{word!r} is no outcome; valid: {', '.join((*WORDS, *more))}")
+    return value
+
+
+class Test(Frozen):
+    """What stories predict of the sign of some claims' effects, and for which model each claim is."""
+
+    __test__ = False  # pytest looks for classes of this name
+
+    predicts: Texts
+    claims: dict[str, tuple[Source, ...]]
+
+    @field_validator("predicts")
+    @classmethod
+    def _outcomes(cls, value):
+        if not value:
+            raise ValueError("a test that no story predicts anything of tells no stories apart")
+        _words(dict.fromkeys(value.values(), ""))
+        return value
+
+    @field_validator("claims", mode="before")
+    @classmethod
+    def _short(cls, value):
+        if not isinstance(value, dict):
+            raise ValueError("must map models to lists of claims")
+        return {k: [{"claim": one} if isinstance(one, str) else one for one in v] for k, v in value.items()}
+
+
+class Discriminator(Frozen):
+    """A question whose answer differs between stories. says: what each story answers, in words."""
+
+    id: str = Field(pattern=r"^[a-z][a-z_]*$")
+    title: str = Field(min_length=1)
+    says: Texts
+    tests: tuple[Test, ...] = Field(min_length=1)
+
+
+class Mechanisms(Frozen):
+    """mechanisms.yaml. stories: in the order in which each is held against the next."""
+
+    claims: str
+    stories: Texts = Field(min_length=2)
+    models: Texts = Field(min_length=1)
+    discriminators: tuple[Discriminator, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known(self):
+        for discriminator in self.discriminators:
+            for field, value in (("says", discriminator.says), *(("tests.predicts", test.predicts) for test in discriminator.tests)):
+                _known(f"discriminators.{discriminator.id}.{field}", value, self.stories)
+            for test in discriminator.tests:
+                _known(f"discriminators.{discriminator.id}.tests.claims", test.claims, self.models)
+        return self
+
+    def sources(self) -> list[Source]:
+        return [s for d in self.discriminators for test in d.tests for sources in test.claims.values() for s in sources]
+
+
+class Question(Frozen):
+    """A question to which advice is an answer. models: those to which it applies; none: all."""
+
+    text: str = Field(min_length=1)
+    models: tuple[str, ...] = ()
+
+
+class Rule(Source):
+    """What each outcome of a claim would advise; `mixed`: where it is upheld on some strata and refuted on others."""
+
+    model: str
+    precision: str
+    question: str
+    advice: Texts = Field(min_length=1)
+
+    @field_validator("advice")
+    @classmethod
+    def _outcomes(cls, value):
+        return _words(value, ("mixed",))
+
+
+class Advice(Frozen):
+    """advice.yaml."""
+
+    claims: str
+    models: Texts = Field(min_length=1)
+    precisions: Texts = Field(min_length=1)
+    questions: dict[str, Question] = Field(min_length=1)
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known(self):
+        for name, question in self.questions.items():
+            _known(f"questions.{name}.models", question.models, self.models)
+        for number, rule in enumerate(self.rules, start=1):
+            for field, valid in (("model", self.models), ("precision", self.precisions), ("question", self.questions)):
+                _known(f"rules.{number}.{field}", [getattr(rule, field)], valid)
+        return self
+
+    def sources(self) -> list[Source]:
+        return list(self.rules)
+
+
+def _known(field: str, values: Iterable[str], valid: Iterable[str]) -> None:
+    for value in values:
+        if value not in valid:
+            raise ValueError(f"{field}: value {value!r}: valid: {', '.join(valid)}")
+
+
+def mechanisms(known: Iterable[str] | None = None, path: Path = HERE / "mechanisms.yaml") -> Mechanisms:
+    """The file's content. Raises UserError for one that does not fit, and for a claim that is not in `known` (None: not checked)."""
+    return _checked(yamlio.validate(Mechanisms, yamlio.read(path), path), known, path)
+
+
+def advice(known: Iterable[str] | None = None, path: Path = HERE / "advice.yaml") -> Advice:
+    """As `mechanisms`, of advice.yaml."""
+    return _checked(yamlio.validate(Advice, yamlio.read(path), path), known, path)
+
+
+def _checked(content, known: Iterable[str] | None, path: Path):
+    valid = None if known is None else set(known)
+    for source in content.sources():
+        if valid is not None and source.claim not in valid:
+            raise UserError(f"{path}: claim: value {source.claim!r}: {content.claims} has no such claim; valid: its ids")
+    return content
