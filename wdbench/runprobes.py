@@ -26,7 +26,7 @@ from wdbench.dynamics import ball, noise, path, plateau, rotation, spikes
 from wdbench.dynamics.stackwise import groups
 
 PROBES = ("ball", "noise", "path", "plateau", "rotation", "spikes")
-ROTATION_STEPS, NOISE_STEPS, PATH_STEPS, PLATEAU_STEPS = 100, 32, 16, 40
+ROTATION_STEPS, NOISE_STEPS, PATH_STEPS, PLATEAU_STEPS = 100, 32, 16, 20
 ROTATED = ("hidden", "head")
 
 
