@@ -174,6 +174,36 @@ rule judge:
         "{params.run} judge"
 
 
+rule torch_flags:
+    message:
+        "torch flags: decay of torch's own optimisers in bf16"
+    output:
+        wdbench.file("torch_flags"),
+    params:
+        run=wdbench.command,
+        code=wdbench.code("torch_flags", "updates", "precision", "probes", "seeds", "datasets"),
+    priority: 10
+    shell:
+        "{params.run} torch-flags"
+
+
+rule conclude:
+    message:
+        "conclude: mechanisms, advice and precision from the verdicts"
+    input:
+        rules.gather.output,
+        rules.judge.output,
+        claims=str(wdbench.experiment.claims),
+    output:
+        **{name: wdbench.file(name) for name in ("mechanisms", "mechanism_pairs", "advice", "precision")},
+    params:
+        run=wdbench.command,
+        code=wdbench.code("conclusions", "claims", "stats", "judging"),
+        rules=wdbench.conclusions,
+    shell:
+        "{params.run} conclude"
+
+
 rule draw:
     message:
         "draw: one figure a claim"
@@ -196,6 +226,8 @@ rule render:
     input:
         rules.gather.output,
         rules.judge.output,
+        rules.conclude.output,
+        flags=wdbench.file("torch_flags"),
         figures=wdbench.path("figures/index.csv"),
         checks=wdbench.path("data_checks.csv"),
     output:

@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 TABLES = ("plan.csv", "runs.parquet", "trajectories.parquet", "oracle.parquet", "supports.parquet", "summary.csv", "selected.csv",
-          "effects.csv", "verdicts.csv", "identities.csv", "dictionary.csv", "datasets.csv")
+          "effects.csv", "verdicts.csv", "identities.csv", "dictionary.csv", "datasets.csv",
+          "mechanisms.csv", "mechanism_pairs.csv", "advice.csv", "precision.csv", "torch_flags.csv")
 
 
 def project(folder: Path) -> Path:

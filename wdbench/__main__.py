@@ -194,6 +194,31 @@ def judge(experiment):
     judging.judge(experiment)
 
 
+@main.command("torch-flags")
+@with_experiment
+def torch_flags(experiment):
+    """Measure what torch's own optimisers do with weight_decay in bf16, flag by flag: torch_flags.csv.
+
+    Example: python -m wdbench torch-flags
+    """
+    from wdbench import atomic, work
+    from wdbench import torch_flags as flags
+
+    atomic.write_csv(work.paths(experiment)["torch_flags"], flags.measure())
+
+
+@main.command()
+@with_experiment
+def conclude(experiment):
+    """What the verdicts add up to: mechanisms.csv, mechanism_pairs.csv, advice.csv, and precision.csv.
+
+    Example: python -m wdbench conclude
+    """
+    from wdbench import judging
+
+    judging.conclude(experiment)
+
+
 @main.command()
 @click.option("--processes", default=1, type=click.IntRange(1), show_default=True, help="Figures drawn at a time.")
 @with_experiment
@@ -220,12 +245,12 @@ def report(experiment):
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["runs", "claims", "claim", "cell", "identities"]))
+@click.argument("what", type=click.Choice(["runs", "claims", "claim", "cell", "identities", "advice", "mechanisms"]))
 @click.argument("name", required=False)
 @click.option("--where", default="", help="Filter, e.g. 'dataset == \"khan\" and precision == \"bf16_weights\"'.")
 @with_experiment
 def show(experiment, what, name, where):
-    """Tables on the terminal: runs, claims, claim ID, cell ID, identities.
+    """Tables on the terminal: runs, claims, claim ID, cell ID, identities, advice, mechanisms.
 
     Example: python -m wdbench show runs --where 'dataset == "khan" and status == "diverged"'
     """

@@ -54,6 +54,28 @@ def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
     ).rename(columns={"lambda_given": "_lambda", "lr_given": "_lr"})
 
 
+def conclude(experiment: Experiment) -> None:
+    """Write mechanisms, mechanism_pairs, advice and precision.
+
+    Raises UserError where mechanisms.yaml or advice.yaml names a claim that is not in the claims file that it is about. A claims file
+    of another name (that of the profile smoke) may hold fewer.
+    """
+    from wdbench.conclusions import advice, mechanisms, precision
+    from wdbench.conclusions import schema as meanings
+
+    where, found = work.paths(experiment), registered_claims(experiment)
+    ids = [claim.id for claim in found]
+    structure, rules = meanings.mechanisms(), meanings.advice()
+    if experiment.claims.name == structure.claims:
+        structure, rules = meanings.mechanisms(ids), meanings.advice(ids)
+    verdicts, effects = table(experiment, "verdicts"), table(experiment, "effects")
+    evidence = mechanisms.table(structure, found, verdicts, effects)
+    atomic.write_csv(where["mechanisms"], evidence)
+    atomic.write_csv(where["mechanism_pairs"], mechanisms.pairs(evidence, structure))
+    atomic.write_csv(where["advice"], advice.table(rules, found, verdicts, effects))
+    atomic.write_csv(where["precision"], precision.table(table(experiment, "runs")))
+
+
 def draw(experiment: Experiment, processes: int = 1) -> None:
     """Draw every figure from the tables, in so many processes."""
     from wdbench.figures.draw import draw_all
@@ -70,7 +92,7 @@ def report(experiment: Experiment) -> None:
 
     where = work.paths(experiment)
     names = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
-             "verdicts")
+             "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags")
     tables = {name: table(experiment, name) for name in names}
     tables["dictionary"] = dictionary.describe(tables)
     atomic.write_csv(where["dictionary"], tables["dictionary"])

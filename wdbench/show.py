@@ -35,6 +35,8 @@ PIPED = (
     "n",
     "sentence",
 )
+ADVICE_COLUMNS = "model precision question advice no_advice claim_id part verdict estimate ci_low ci_high n".split()
+MECHANISM_COLUMNS = "model discriminator claim_id part outcome story predicted agreement".split()
 IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
 _STYLES = {
     "supported": "bold blue",
@@ -57,12 +59,13 @@ def show(
     where: str = "",
     out: TextIO | None = None,
 ) -> None:
-    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities.
+    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms.
 
     load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an
     unknown id, a missing one, or a filter that does not fit.
     """
-    kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities}
+    kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities,
+             "advice": _advice, "mechanisms": _mechanisms}
     if what not in kinds:
         raise UserError(f"show: value {what!r}: valid: {', '.join(kinds)}")
     if what in ("claim", "cell") and not name:
@@ -73,7 +76,7 @@ def show(
 
 
 def table(
-    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = ""
+    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = "", most: int = MOST_ROWS
 ) -> None:
     """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a
     pipe.
@@ -88,13 +91,13 @@ def table(
     shown = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for header, right in zip(headers, numeric, strict=True):
         shown.add_column(header, justify="right" if right else "left", overflow="fold")
-    for row in rows[:MOST_ROWS]:
+    for row in rows[:most]:
         shown.add_row(*(_cell_text(value) for value in row))
     console = Console(file=out)
     console.print(shown)
-    if len(rows) > MOST_ROWS:
+    if len(rows) > most:
         console.print(
-            f"{len(rows) - MOST_ROWS} more rows; pipe the command to see all, or narrow it with --where",
+            f"{len(rows) - most} more rows; pipe the command to see all, or narrow it with --where",
             style="dim",
             highlight=False,
         )
@@ -263,6 +266,31 @@ def _cell(load, claims, name, where, out) -> None:
         raise UserError(f"show cell: value {name!r}: {found} begin with it; wdbench show runs lists them")
     row = hits.iloc[0]
     _facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
+
+
+def _advice(load, claims, name, where, out) -> None:
+    rows = _filtered(load("advice"), where)
+    if not _is_terminal(out):
+        table(ADVICE_COLUMNS, _records(rows, ADVICE_COLUMNS), out)
+        return
+    known = {claim.id: claim for claim in claims}
+    found = []
+    for row in rows.to_dict("records"):
+        text = row["advice"] if not words.missing(row["advice"]) else f"no advice: {row['no_advice']}"
+        estimate = words.estimate(row, known[row["claim_id"]]) if row["claim_id"] in known and not words.missing(row["advice"]) else ""
+        rests = " ".join(_text(row[column]) for column in ("claim_id", "part"))
+        found.append((row["model"], row["precision"], row["question"], text, estimate, rests, _text(row["verdict"])))
+    table(("model", "precision", "question", "advice", "effect [interval]", "rests on", "verdict"), found, out,
+          most=len(found))
+    count = int(rows["advice"].notna().sum())
+    print(f"\n{count} pieces of advice; {len(rows) - count} times none, since no verdict supports any", file=out)
+
+
+def _mechanisms(load, claims, name, where, out) -> None:
+    rows = _filtered(load("mechanisms"), where)
+    if _is_terminal(out):
+        rows = rows[rows["story"].notna()]
+    table(MECHANISM_COLUMNS, _records(rows, MECHANISM_COLUMNS), out)
 
 
 def _identities(load, claims, name, where, out) -> None:

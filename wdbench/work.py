@@ -29,7 +29,8 @@ def paths(experiment: Experiment) -> dict[str, Path]:
         "progress": folder / "progress", "figures": folder / "figures", "logs": folder / "logs",
         **{name: folder / f"{name}.parquet" for name in ("runs", "trajectories", "oracle", "supports")},
         **{name: folder / f"{name}.csv" for name in ("plan", "summary", "verdicts", "selected", "effects", "identities",
-                                                     "dictionary", "datasets")},
+                                                     "dictionary", "datasets", "mechanisms", "mechanism_pairs", "advice", "precision",
+                                                     "torch_flags")},
         "manifest": folder / "manifest.json", "report": folder / "report.html",
     }
 

@@ -59,7 +59,7 @@ class Workflow:
     def published(self) -> list[str]:
         """Every file that a run is for: asked for one by one, so that a deleted table is made again though the report is there."""
         tables = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
-                  "verdicts", "dictionary", "manifest", "report")
+                  "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags", "dictionary", "manifest", "report")
         return [self.file(name) for name in tables]
 
     def pack_files(self) -> list[str]:
@@ -95,6 +95,11 @@ class Workflow:
         """Digest of the committed ledger of claims, if there is one."""
         ledger = self.experiment.ledger
         return _digest(ledger.read_text()) if ledger.exists() else "none"
+
+    @property
+    def conclusions(self) -> str:
+        """Digest of what each outcome of a claim is said to mean."""
+        return _digest(*(f.read_text() for f in sorted((provenance.PACKAGE / "conclusions").glob("*.yaml"))))
 
     @property
     def templates(self) -> str:

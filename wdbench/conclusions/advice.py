@@ -10,8 +10,8 @@ from wdbench.conclusions import outcome
 from wdbench.conclusions.schema import Advice, Rule
 from wdbench.config.claims import Claim
 
-COLUMNS = ("model", "precision", "question", "claim_id", "strata", "verdict", "outcome", "advice", "no_advice", "estimate", "ci_low",
-           "ci_high", "effect_unit", "n")
+COLUMNS = ("model", "precision", "question", "claim_id", "part", "strata", "verdict", "outcome", "advice", "no_advice",
+           "estimate", "ci_low", "ci_high", "effect_unit", "n")
 
 
 def table(rules: Advice, claims: Sequence[Claim], verdicts: DataFrame, effects: DataFrame) -> DataFrame:
@@ -37,13 +37,13 @@ def table(rules: Advice, claims: Sequence[Claim], verdicts: DataFrame, effects: 
 
 def _row(rule: Rule, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame, units: dict) -> dict:
     if rule.claim not in known:
-        return {"claim_id": rule.claim, "verdict": "not_tested", "outcome": "not measured", "n": 0,
+        return {"claim_id": rule.claim, "part": rule.part, "verdict": "not_tested", "outcome": "not measured", "n": 0,
                 "no_advice": f"{rule.claim} is not among the claims of this run"}
     claim = known[rule.claim]
     found = part(claim, verdicts, effects, rule.wanted)
     said = outcome.of(found, claim.kind)
     text = chosen(rule.advice, said)
-    row = {"claim_id": claim.id, "strata": "; ".join(found.strata), "verdict": found.verdict, "outcome": said.word,
+    row = {"claim_id": claim.id, "part": rule.part, "strata": "; ".join(found.strata), "verdict": found.verdict, "outcome": said.word,
            "estimate": found.estimate, "ci_low": found.ci_low, "ci_high": found.ci_high, "effect_unit": units.get(claim.id, ""),
            "n": found.n}
     return row | ({"advice": text} if text else {"no_advice": _why(claim.id, found.verdict)})

@@ -1,8 +1,8 @@
 """Mechanisms told apart: which story of weight decay the verdicts agree with, for each kind of model, and what separates two stories.
 
 A test is a claim of whose effect stories predict the sign. A story *agrees* with an outcome if every sign that the outcome leaves is
-predicted, is *contradicted* if none is, and is left *open* otherwise. Two stories are told apart by a test whose outcome one of them
-agrees with and the other is contradicted by.
+predicted, is *contradicted* if none is, and is left *open* otherwise. Two stories whose predictions exclude each other are told apart
+by an outcome that contradicts one of them and not the other.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from wdbench.conclusions import outcome
 from wdbench.conclusions.schema import Mechanisms, Source
 from wdbench.config.claims import Claim
 
-COLUMNS = ("model", "discriminator", "claim_id", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high", "effect_unit", "n",
-           "story", "predicted", "agreement", "why")
+COLUMNS = ("model", "discriminator", "claim_id", "part", "strata", "verdict", "outcome", "estimate", "ci_low", "ci_high",
+           "effect_unit", "n", "story", "predicted", "agreement", "why")
 PAIR_COLUMNS = ("model", "story", "other_story", "told_apart", "for_story", "for_other", "against_both", "open_claims")
 
 
@@ -33,7 +33,7 @@ def table(structure: Mechanisms, claims: Sequence[Claim], verdicts: DataFrame, e
             here = {"model": model, "discriminator": discriminator.id}
             asked = [(test, source) for test in discriminator.tests for source in test.claims.get(model, ())]
             for test, source in asked:
-                measured = measure(source, known, verdicts, effects) | {"effect_unit": units.get(source.claim, "")}
+                measured = measure(source, known, verdicts, effects) | {"effect_unit": units.get(source.claim, ""), "part": source.part}
                 signs = measured.pop("signs")
                 for story, word in test.predicts.items():
                     agreement = "not measured" if measured["outcome"] == "not measured" else agree(signs, word)
@@ -74,13 +74,13 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
         mine = evidence[(evidence["model"] == model) & evidence["story"].notna()]
         for one, other in combinations(structure.stories, 2):
             sides = (mine[mine["story"] == story] for story in (one, other))
-            both = pd.merge(*sides, on=["discriminator", "claim_id", "strata"], suffixes=("", "_other"))
+            both = pd.merge(*sides, on=["discriminator", "claim_id", "part"], suffixes=("", "_other"))
             disjoint = [not outcome.WORDS[a] & outcome.WORDS[b] for a, b in zip(both["predicted"], both["predicted_other"], strict=True)]
-            both = both[disjoint]
+            both = both[pd.Series(disjoint, index=both.index, dtype=bool)]
             first, second = both["agreement"], both["agreement_other"]
             named = lambda chosen, both=both: list(dict.fromkeys(both.loc[chosen, "claim_id"]))  # noqa: E731
-            for_one = named((first == "agrees") & (second == "contradicted"))
-            for_other = named((first == "contradicted") & (second == "agrees"))
+            for_one = named((first != "contradicted") & (second == "contradicted"))
+            for_other = named((first == "contradicted") & (second != "contradicted"))
             neither = named((first == "contradicted") & (second == "contradicted"))
             rest = named(~(first.eq("contradicted") | second.eq("contradicted")))
             told = (("both ways" if for_other else "story") if for_one else "other_story" if for_other

@@ -1,9 +1,9 @@
 """mechanisms.yaml and advice.yaml as frozen models; a claim, story or model that does not exist is refused when they are read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from wdbench.conclusions.outcome import WORDS
 from wdbench.config import yamlio
@@ -20,6 +20,12 @@ class Source(Frozen):
     claim: str = Field(min_length=1)
     including: str = ""
     excluding: str = ""
+
+    @property
+    def part(self) -> str:
+        """Which strata, in words; empty for all."""
+        words = (self.including and f"with {self.including}", self.excluding and f"without {self.excluding}")
+        return ", ".join(word for word in words if word)
 
     @property
     def wanted(self) -> Callable[[str], bool] | None:
@@ -77,14 +83,14 @@ class Mechanisms(Frozen):
     models: Texts = Field(min_length=1)
     discriminators: tuple[Discriminator, ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _known(self):
+    def references(self) -> Iterator[tuple[str, Iterable[str], Iterable[str]]]:
+        """(field, names used there, names that exist)."""
         for discriminator in self.discriminators:
-            for field, value in (("says", discriminator.says), *(("tests.predicts", test.predicts) for test in discriminator.tests)):
-                _known(f"discriminators.{discriminator.id}.{field}", value, self.stories)
+            where = f"discriminators.{discriminator.id}"
+            yield f"{where}.says", discriminator.says, self.stories
             for test in discriminator.tests:
-                _known(f"discriminators.{discriminator.id}.tests.claims", test.claims, self.models)
-        return self
+                yield f"{where}.tests.predicts", test.predicts, self.stories
+                yield f"{where}.tests.claims", test.claims, self.models
 
     def sources(self) -> list[Source]:
         return [s for d in self.discriminators for test in d.tests for sources in test.claims.values() for s in sources]
@@ -120,23 +126,16 @@ class Advice(Frozen):
     questions: dict[str, Question] = Field(min_length=1)
     rules: tuple[Rule, ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _known(self):
+    def references(self) -> Iterator[tuple[str, Iterable[str], Iterable[str]]]:
+        """(field, names used there, names that exist)."""
         for name, question in self.questions.items():
-            _known(f"questions.{name}.models", question.models, self.models)
+            yield f"questions.{name}.models", question.models, self.models
         for number, rule in enumerate(self.rules, start=1):
             for field, valid in (("model", self.models), ("precision", self.precisions), ("question", self.questions)):
-                _known(f"rules.{number}.{field}", [getattr(rule, field)], valid)
-        return self
+                yield f"rules.{number}.{field}", [getattr(rule, field)], valid
 
     def sources(self) -> list[Source]:
         return list(self.rules)
-
-
-def _known(field: str, values: Iterable[str], valid: Iterable[str]) -> None:
-    for value in values:
-        if value not in valid:
-            raise ValueError(f"{field}: value {value!r}: valid: {', '.join(valid)}")
 
 
 def mechanisms(known: Iterable[str] | None = None, path: Path = HERE / "mechanisms.yaml") -> Mechanisms:
@@ -149,7 +148,11 @@ def advice(known: Iterable[str] | None = None, path: Path = HERE / "advice.yaml"
     return _checked(yamlio.validate(Advice, yamlio.read(path), path), known, path)
 
 
-def _checked(content, known: Iterable[str] | None, path: Path):
+def _checked(content: "Mechanisms | Advice", known: Iterable[str] | None, path: Path):
+    for field, values, valid in content.references():
+        for value in values:
+            if value not in valid:
+                raise UserError(f"{path}: {field}: value {value!r}: valid: {', '.join(valid)}")
     valid = None if known is None else set(known)
     for source in content.sources():
         if valid is not None and source.claim not in valid:

@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
-from wdbench.report import board, sections
+from wdbench.report import board, conclusions, sections
 
 HERE = Path(__file__).parent
 PREFIX, SAFE = "data:image/svg+xml,", " '=/:;,()*-+.!_~@$[]{}|"
@@ -26,10 +26,10 @@ def render(
 ) -> str:
     """The report as HTML text.
 
-    tables: published tables by name (verdicts, effects, selected, identities, runs, datasets, data_checks,
-    dictionary; one that is not there leaves its section out, and says so). figures: SVG by name, claim ids
-    and overview_*. Figures beyond FIGURE_BUDGET are named with their file instead of shown, the largest
-    first.
+    tables: published tables by name (verdicts, effects, selected, identities, runs, mechanisms, mechanism_pairs, advice,
+    precision, torch_flags, datasets, data_checks, dictionary; one that is not there leaves its section out, and says so).
+    figures: SVG by name, claim ids and overview_*. Figures beyond FIGURE_BUDGET are named with their file instead of shown, the
+    largest first.
     """
     uris = inline(figures)
     cards = board.cards(tables, claims)
@@ -40,7 +40,12 @@ def render(
         "run": sections.run(manifest, tables),
         "identities": sections.identities(tables),
         "grid": sections.grid(tables),
-        "precision": sections.precision(tables),
+        "mechanisms": conclusions.mechanisms(tables, claims),
+        "stories": conclusions.stories(),
+        "advice": conclusions.advice(tables, claims),
+        "precision": conclusions.precision(tables),
+        "torch_flags": conclusions.torch_flags(tables),
+        "known_claims": {claim.id for claim in claims},
         "datasets": sections.datasets(tables),
         "dictionary": sections.dictionary(tables),
         "figures": uris,

@@ -1,4 +1,4 @@
-"""What the report says besides the claims: the run, identities, grid, precision, data sets, dictionary."""
+"""What the report says besides the claims: the run, identities, grid, data sets, dictionary."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -134,34 +134,6 @@ def _quantiles(values) -> str:
         return "–"
     low, middle, high = (words.number(values.quantile(q)) for q in (0.1, 0.5, 0.9))
     return f"{middle} ({low} to {high})"
-
-
-def precision(tables: Tables) -> list[dict[str, Any]]:
-    """One row a (coupling, precision, rounding) of trained cells with a penalty: fidelity, updates lost,
-    divergence.
-    """
-    runs = _table(tables, "runs")
-    if runs is None:
-        return []
-    trained = runs[runs["optimiser"].ne("exact") & runs["penalty"].ne("none")]
-    found = []
-    keys = ["coupling", "precision", "rounding"]
-    for (coupling, precise, rounding), rows in trained.groupby(keys, sort=True, dropna=False):
-        fidelity, lost = rows["fidelity"].dropna().astype(float), rows["updates_lost"].dropna().astype(float)
-        found.append(
-            {
-                "coupling": str(coupling).replace("_", " "),
-                "arithmetic": labels.arithmetic(
-                    str(precise), "none" if words.missing(rounding) else str(rounding)
-                ),
-                "cells": words.count(len(rows)),
-                "diverged": f"{100 * rows['status'].eq('diverged').mean():.1f} %",
-                "fidelity": "–" if fidelity.empty else words.number(fidelity.median()),
-                "below": "–" if fidelity.empty else f"{100 * (fidelity < 0.5).mean():.0f} %",
-                "lost": "–" if lost.empty else f"{100 * lost.median():.1f} %",
-            }
-        )
-    return found
 
 
 def datasets(tables: Tables) -> list[dict[str, Any]]:
