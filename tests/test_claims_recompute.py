@@ -182,6 +182,21 @@ def test_interaction():
         )
 
 
+def test_share():
+    """Half of the treatment's gain, subtracted from the control's: 80 %, 50 % and 10 % of a gain of 0.1."""
+    other = world(-0.1, seed=1).assign(precision="bf16")
+    other["cell_id"] = "b" + other["cell_id"]
+    runs = pd.concat([world({"alpha": -0.08, "beta": -0.05, "gamma": -0.01}), other], ignore_index=True)
+    one = claim(kind="share", margin=0.0, conditions={"claimed": 'precision == "fp64"', "other": 'precision == "bf16"'})
+    verdicts, selected, _ = published(runs, one)
+    rows, p_holm = strata_rows(verdicts)
+    wide = selected.pivot(index=["dataset", "block"], columns=["condition", "arm"], values="value_used")
+    gain = {side: 1 - wide[side]["treatment"] / wide[side]["control"] for side in ("claimed", "other")}
+    for dataset, row in rows.iterrows():
+        compare(row, (gain["claimed"] - 0.5 * gain["other"])[dataset].to_numpy(), 0.0, p_holm[dataset])
+    assert rows["verdict"].to_dict() == {"alpha": "supported", "beta": "inconclusive", "gamma": "refuted"}
+
+
 def test_event():
     runs = world(replicates=20, datasets=("alpha",), lambdas=(1.0,))
     lost = ((runs["penalty"] == "none") & (runs["replicate"] < 12)) | (

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import test_language_models as language
 import torch
 from test_engine import make_data, make_runs, same
 from test_networks import BATCH, RATES, STEPS, N, data, flat, run, start
@@ -218,3 +219,18 @@ def test_a_further_axis_leaves_ids_of_other_cells_alone():
     cell = grid.Cell("digits", "mlp", "sgd", "none", 0.0, 0.0, "relative", "coupled", "fp32", "none", 0.1, "absolute", "constant", 10, 8,
                      "weights", 1.0, 0)
     assert cell.id("a", "b") == replace(cell, sphere="none").id("a", "b") != replace(cell, sphere="step").id("a", "b")
+
+
+@pytest.mark.parametrize("coupling", cells.FOLLOWERS)
+def test_a_language_model_can_follow(coupling):
+    """Bits alone and in a pack; without decay to follow it is the plain run, with it it is not."""
+    text = language.data(2)
+    asked = [language.run(coupling, lam, ("fp32", "none"), replicate=r) for lam in (0.0, 3.0) for r in (0, 1)]
+    others = [language.run(c, lam, ("fp32", "none")) for c in cells.FOLLOWERS for lam in (0.3, 1.0)]
+    found = language.train(asked + others, text)
+    plain = language.train([language.run("decoupled", 0.0, ("fp32", "none"))], text)[0]
+    assert (found[0].weight == plain.weight).all() and found[0].scores == plain.scores
+    assert (found[2].weight != plain.weight).any() and found[2].probe["curve_gap_plain"] > 1e-3
+    for position in (0, 2, 3):
+        alone = language.train([asked[position]], text)[0]
+        assert same(alone, found[position]) and alone.scores == found[position].scores

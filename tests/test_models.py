@@ -54,6 +54,7 @@ def test_equal_models_have_equal_text(given, expected):
 
 @pytest.mark.parametrize("text, words", [
     ("mpl", ("'mpl'", "cnn", "mlp", "softmax")), ("mlp:widht=3", ("widht", "width", "depth")), ("mlp:width=0", ("'0'", "at least 1")),
+    ("mlp:width=1000000000", ("'1000000000'", "at most 65536")), ("cnn:width=1000000000", ("at most 4096",)),
     ("mlp:width=1.5", ("'1.5'", "integer")), ("mlp:norm=gn", ("'gn'", "none bn")), ("mlp:width", ("'width'", "key=value")),
     ("mlp:width=3,width=3", ("width", "twice")), ("mlp:affine=no", ("affine", "norm=bn")), ("mlp:affine=False,norm=bn", ("yes no",)),
     ("cnn:norm=bn,groups=2", ("groups", "norm=gn")), ("cnn:norm=gn,width=6", ("groups", "4", "width=6")),

@@ -19,7 +19,7 @@ from wdbench import precision as precisions
 from wdbench.cells import Data, Run
 from wdbench.divergence import Watch
 from wdbench.follow import Follow, with_partners
-from wdbench.measure import Outcome, held_rows, outcomes, trace
+from wdbench.measure import Outcome, held_rows, mean_loss, outcomes, trace
 from wdbench.sphere import Sphere
 from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
 
@@ -99,9 +99,10 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
     sums = probes.Sums.zeros(*stack.shape)
+    slices = {name: Slices(w) for name, w in network.params.items()}
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
-    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: trace(network, first.task, held)[0])
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: mean_loss(network, first.task, held, 0))
     for t in range(1, program.steps + 1):
         rows = [torch.as_tensor(o[t - 1]) for o in order]
         x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
@@ -126,7 +127,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
                          program.form, program.prox, bits[name])
             if t in probed and network.group(name) not in ("bias", "norm"):
                 probes.observe(sums, *arguments, network.cell_axis)
-            _update(*arguments, network.cell_axis)
+            _update(*arguments, slices[name])
             if follow is not None:
                 _rescale(w, states[name], follow.factors(name, w), network, precision)
             _rescale(w, states[name], sphere.factors(name, w, t), network, precision)
@@ -167,16 +168,37 @@ def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
     w.copy_(stored)
 
 
-def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, cell_axis) -> None:
-    """Take the step in place, in slices along axis 1 whose temporaries stay in the second-level cache."""
-    rows = max(1, CACHE_SLICE * w.shape[1] // w.numel())
-    for start in range(0, w.shape[1], rows):
-        part = slice(start, start + rows)
-        # the per-cell numbers are cut too where axis 1 is the cells
-        cut = lambda tensor: tensor[:, part] if isinstance(tensor, torch.Tensor) and tensor.shape[1] > 1 else tensor  # noqa: B023
+class Slices:
+    """A tensor's parts along axis 1, whose temporaries stay in the second-level cache, and the per-cell numbers cut alike.
+
+    The numbers are the same at most steps, and cutting a dozen of them takes as long as the arithmetic of a small part.
+    """
+
+    def __init__(self, w: torch.Tensor):
+        rows = max(1, CACHE_SLICE * w.shape[1] // w.numel())
+        self.parts = [slice(start, start + rows) for start in range(0, w.shape[1], rows)]
+        self.given, self.numbers = None, []
+
+    @staticmethod
+    def cut(tensor, part: slice):
+        """The part of a tensor, of one that is merely broadcast all."""
+        return tensor[:, part] if isinstance(tensor, torch.Tensor) and tensor.shape[1] > 1 else tensor
+
+    def of(self, decay: updates.Decay) -> list[updates.Decay]:
+        """The decay numbers of each part."""
+        if decay is not self.given:
+            self.given = decay
+            self.numbers = [decay.map(lambda tensor, part=part: self.cut(tensor, part)) for part in self.parts]
+        return self.numbers
+
+
+def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, slices: Slices) -> None:
+    """Take the step in place, part by part."""
+    for part, numbers in zip(slices.parts, slices.of(decay), strict=True):
+        cut = lambda tensor: Slices.cut(tensor, part)  # noqa: B023, E731
         new, after = updates.step(
-            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, cut(lr), s, optimiser,
-            decay.map(cut), precision, form, prox, cut(bits),
+            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, cut(lr), s, optimiser, numbers,
+            precision, form, prox, cut(bits),
         )
         w[:, part] = new
         for old, fresh in ((state.m, after.m), (state.v, after.v), (state.remainder, after.remainder)):

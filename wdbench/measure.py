@@ -9,7 +9,7 @@ import torch
 from wdbench import affine, metrics, tokens
 from wdbench.stack import inputs
 
-TRAJECTORY_ROWS = 512
+TRAJECTORY_ROWS = 256
 TRAJECTORY_CHUNKS = 64
 SPLITS = ("train", "val", "test")
 
@@ -60,23 +60,25 @@ def predict(network, params, reference: torch.Tensor, x: torch.Tensor) -> torch.
     return network.predict(params, torch.cat([reference, x], 1), dtype, reference.shape[1])[:, reference.shape[1]:]
 
 
-def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(train loss, val loss, weight norm), each [R, C]."""
-    losses = [[], []]
+def mean_loss(network, task: str, held, split: int) -> torch.Tensor:
+    """Data loss [R, C] of the weights as they stand on the held rows of train (split 0) or val (1)."""
+    losses = []
     for i, pairs in enumerate(held):
         part = {name: w[i : i + 1] for name, w in network.params.items()}
-        reference = pairs[0][0]
-        for split, (x, y) in enumerate(pairs):
-            if task == "language":
-                losses[split].append(tokens.score(network, part, x, y)[0].to(y.dtype))
-                continue
-            z = predict(network, part, reference, x)
-            if network.cell_axis != affine.CELL_AXIS:
-                z = z.transpose(2, 3)
-            losses[split].append(affine.loss(task, z, y))
+        x, y = pairs[split]
+        if task == "language":
+            losses.append(tokens.score(network, part, x, y)[0].to(y.dtype))
+            continue
+        z = predict(network, part, pairs[0][0], x)
+        losses.append(affine.loss(task, z if network.cell_axis == affine.CELL_AXIS else z.transpose(2, 3), y))
+    return torch.cat(losses)
+
+
+def trace(network, task: str, held) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(train loss, val loss, weight norm), each [R, C]."""
     squares = [affine.total(w.double().square(), network.cell_axis) for name, w in network.params.items()
                if network.group(name) not in ("bias", "norm")]
-    return torch.cat(losses[0]), torch.cat(losses[1]), reduce(torch.add, squares).sqrt()
+    return mean_loss(network, task, held, 0), mean_loss(network, task, held, 1), reduce(torch.add, squares).sqrt()
 
 
 def outcomes(stack, chunk, data, network, iterates, probed, watch, trajectory, order) -> list[tuple[int, Outcome]]:

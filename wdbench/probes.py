@@ -51,20 +51,24 @@ class Sums:
         }
 
 
-def _subset(tensor, stride: int):
-    return tensor[:, ::stride] if isinstance(tensor, torch.Tensor) and tensor.ndim > 1 and tensor.shape[1] > 1 else tensor
+def _subset(tensor, axis: int, stride: int):
+    """Every stride-th entry along the axis, of a tensor that is not merely broadcast along it."""
+    long = isinstance(tensor, torch.Tensor) and tensor.ndim > axis and tensor.shape[axis] > 1
+    return tensor.movedim(axis, 0)[::stride].movedim(0, axis) if long else tensor
 
 
 def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precision, form, prox, bits, cell_axis: int) -> None:
     """Add one step's measurement of one tensor, shaped as in `updates.step`, to `sums`.
 
-    Tensors of the affine layout [R, d, k, C] with more than MAX_COORDINATES coordinates a cell are measured on evenly spaced
-    features.
+    Tensors with more than MAX_COORDINATES coordinates a cell are measured on evenly spaced features of the affine layout
+    [R, d, k, C], or rows of a network's [R, C, rows, ...].
     """
-    if cell_axis == 3 and w.shape[1] * w.shape[2] > MAX_COORDINATES:
-        stride = -(-w.shape[1] * w.shape[2] // MAX_COORDINATES)
-        w, g, bits = _subset(w, stride), _subset(g, stride), _subset(bits, stride)
-        state = updates.State(*(_subset(s, stride) for s in (state.m, state.v, state.remainder)))
+    axis = 1 if cell_axis == 3 else 2
+    coordinates = w[0].numel() // w.shape[cell_axis]
+    if coordinates > MAX_COORDINATES:
+        stride = -(-coordinates // MAX_COORDINATES)
+        w, g, bits = (_subset(value, axis, stride) for value in (w, g, bits))
+        state = updates.State(*(_subset(s, axis, stride) for s in (state.m, state.v, state.remainder)))
     nothing = decay.map(lambda value: value * 0)
 
     def rounded(numbers):

@@ -9,7 +9,8 @@ before a drop, or the whole run where the schedule has no drop).
                row's gradient depends on the others                                   (dynamics/noise.py)
     path       gradient norms of the hidden weights over the twentieths of the run that end at its half and at its end; distance
                from the start                                                         (dynamics/path.py)
-    plateau    slope of the training loss over the window, in eval mode               (dynamics/plateau.py)
+    plateau    slope of the training loss over the window, in eval mode; at PLATEAU_STEPS steps, for at a large learning rate the
+               loss of one iterate says little                                         (dynamics/plateau.py)
     spikes     of the minibatch losses of all steps                                   (dynamics/spikes.py)
     ball       of decoupled Adam: how much of the network sits on the ball that decay keeps to  (dynamics/ball.py)
 """
@@ -25,7 +26,7 @@ from wdbench.dynamics import ball, noise, path, plateau, rotation, spikes
 from wdbench.dynamics.stackwise import groups
 
 PROBES = ("ball", "noise", "path", "plateau", "rotation", "spikes")
-ROTATION_STEPS, NOISE_STEPS, PATH_STEPS, PLATEAU_STEPS = 100, 32, 16, 12
+ROTATION_STEPS, NOISE_STEPS, PATH_STEPS, PLATEAU_STEPS = 100, 32, 16, 20
 ROTATED = ("hidden", "head")
 
 

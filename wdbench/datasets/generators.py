@@ -19,13 +19,16 @@ from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec
 from wdbench.datasets.truth import BinaryTruth, Truth
 
+MOST_ROWS, MOST_COLUMNS, MOST_NUMBERS = 1_000_000, 10_000, 10**8
+"""Largest samples that are drawn; 10^8 numbers are 0.8 GB."""
+
 SIZES = {
-    "n": opt.count("number of train rows, nested"),
-    "n_val": opt.count("number of validation rows (default: n, and at least 100)"),
-    "n_test": opt.count("number of test rows"),
+    "n": opt.count("number of train rows, nested", high=MOST_ROWS),
+    "n_val": opt.count("number of validation rows (default: n, and at least 100)", high=MOST_ROWS),
+    "n_test": opt.count("number of test rows", high=MOST_ROWS),
 }
 GENERAL = {"corrupt": opt.CORRUPT, "noise_features": opt.NOISE_FEATURES, "colscale": opt.COLSCALE}
-P, S = opt.count("number of columns"), opt.count("number of nonzero weights")
+P, S = opt.count("number of columns", high=MOST_COLUMNS), opt.count("number of nonzero weights")
 SIGMA = opt.real("sd of the noise", open_low=True)
 SNR = opt.real("w' Sigma w / sigma^2", open_low=True)
 RHO = opt.real("correlation of neighbouring columns", low=0, high=0.999)
@@ -91,7 +94,7 @@ _TABLE = {
         None,
         {"n": 200, "d": 20, "delta": 2.0, "prior": 0.5, "n_test": 10000},
         {
-            "d": opt.count("number of columns"),
+            "d": opt.count("number of columns", high=MOST_COLUMNS),
             "prior": opt.real("P(y=1)", high=0.5, open_low=True),
             "delta": opt.real("Mahalanobis distance of the class means", open_low=True),
             "label_noise": opt.LABEL_NOISE,
@@ -110,6 +113,9 @@ def _settings(name: str, chosen: Mapping) -> dict:
 
 def _conflict(name: str, chosen: Mapping) -> str | None:
     o = _settings(name, chosen)
+    rows, columns = o["n"] + o["n_val"] + o["n_test"], o.get("p", o.get("d", 40)) + chosen.get("noise_features", 0)
+    if rows * columns > MOST_NUMBERS:
+        return f"{rows:,} rows of {columns:,} columns; valid: at most {MOST_NUMBERS:,} numbers in all"
     if "s" in o and o["s"] > o["p"]:
         return f"option s: value {o['s']} with p={o['p']}; valid: at most p"
     if "noisy_test" in chosen and "label_noise" not in chosen:

@@ -24,7 +24,8 @@ class Option:
             return " ".join(self.choices)
         noun = "an integer" if self.kind == "int" else "a number"
         bounds = f" {'above' if self.open_low else 'of at least'} {self.low:g}"
-        return noun + bounds + (f" and at most {self.high:g}" if self.high != float("inf") else "")
+        most = str(int(self.high)) if self.kind == "int" and self.high != float("inf") else f"{self.high:g}"
+        return noun + bounds + (f" and at most {most}" if self.high != float("inf") else "")
 
     def read(self, text: str) -> int | float | str:
         """The value written as `text`; raises ValueError where it is not valid."""
@@ -59,7 +60,7 @@ def choice(help: str, *choices: str) -> Option:
 
 COLSCALE = real("multiply column j by 10^U(-c, c), the same draw for every arm of a replicate", high=12)
 CORRUPT = real("add N(0, c^2), in units of the column's sd, to one random column of train and val")
-NOISE_FEATURES = count("append k columns of pure N(0, 1) noise")
+NOISE_FEATURES = count("append k columns of pure N(0, 1) noise", high=10_000)
 LABEL_NOISE = real("share of train and val labels moved to another class", high=1)
 NOISY_TEST = choice("1: test labels get the label noise too", "0", "1")
 IMBALANCE = real("train rows of the largest class over those of the smallest, exponential in between", low=1)

@@ -109,11 +109,11 @@ def _conflict(options) -> str | None:
 
 
 OPTIONS = {
-    "depth": Setting(count("blocks"), 2),
-    "width": Setting(count("width of the residual stream"), 64),
-    "heads": Setting(count("attention heads"), 4),
-    "context": Setting(count("most tokens of a sequence"), 64),
-    "vocab": Setting(count("tokens known", low=2), 256),
+    "depth": Setting(count("blocks", high=1000), 2),
+    "width": Setting(count("width of the residual stream", high=100_000), 64),
+    "heads": Setting(count("attention heads", high=1000), 4),
+    "context": Setting(count("most tokens of a sequence", high=100_000), 64),
+    "vocab": Setting(count("tokens known", low=2, high=1_000_000), 256),
     "tied": Setting(choice("the head is the token embedding", "yes", "no"), "yes"),
     "softmax": Setting(choice("type of the attention weights, of use in bf16", "master", "compute"), "master"),
 }
