@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from pathlib import Path
 
 import claims_planted
 import numpy as np
@@ -15,12 +16,14 @@ from wdbench.claims import judge
 from wdbench.claims.part import Part, part
 from wdbench.conclusions import advice, mechanisms, outcome, precision, schema
 from wdbench.config import claims as claim_config
+from wdbench.config import experiment as experiments
 from wdbench.config import yamlio
 from wdbench.errors import UserError
 from wdbench.report import conclusions as told
 from wdbench.report import render
 
-REGISTERED = claim_config.from_mapping(yamlio.read("claims.yaml"), "claims.yaml")
+ROOT = Path(__file__).parent.parent
+REGISTERED = claim_config.from_mapping(yamlio.read(ROOT / "claims.yaml"), "claims.yaml")
 IDS = [claim.id for claim in REGISTERED]
 
 # a claim's verdict and interval, with a margin of 1, and the signs that it leaves
@@ -124,6 +127,20 @@ def test_the_shipped_files_name_claims_and_models_that_exist():
     models = {model for d in structure.discriminators for test in d.tests for model in test.claims}
     assert models == set(structure.models)
     assert {(r.model, r.precision) for r in rules.rules} == set(itertools.product(rules.models, rules.precisions))
+
+
+def test_parts_of_a_claim_are_of_strata_that_its_studies_have():
+    """Some stratum has the text that a part asks for and some has not; strata are named by the columns of the claim's `by`."""
+    known = {claim.id: claim for claim in REGISTERED}
+    studies = experiments.load(ROOT / "config.yaml", "nightly").studies
+    axes = {"model": "model", "precision": "precisions", "rounding": "roundings"}
+    for source in [*schema.mechanisms().sources(), *schema.advice().sources()]:
+        text = source.including or source.excluding
+        if text:
+            claim = known[source.claim]
+            values = [str(value) for study in claim.study for column in claim.by if column in axes
+                      for value in np.atleast_1d(getattr(studies[study], axes[column]))]
+            assert any(text in value for value in values) and any(text not in value for value in values), (source, values)
 
 
 def test_each_neighbouring_pair_of_stories_has_claims_that_could_separate_it_or_says_no_control():
