@@ -105,7 +105,7 @@ rule train_network:
     log:
         wdbench.path("logs/train.{pack}.log"),
     wildcard_constraints:
-        pack=r"[^~]+~(?!(?:linear|logistic|softmax)~)[^~]+~[a-z]+",
+        pack=r"[^~]+~(?!(?:linear|logistic|softmax)~)[^~]+~[a-z]+(?:~[0-9]+)?",
     params:
         run=wdbench.command,
         cells=lambda wildcards: wdbench.cells(wildcards.pack),

@@ -10,7 +10,7 @@ import torch
 from torch.func import functional_call
 
 from wdbench import cells, engine, grid, models, precision, seeds, tokens
-from wdbench.config.experiment import Study
+from wdbench.config.experiment import Experiment, Study
 from wdbench.errors import UserError
 
 SYMBOLS, CONTEXT, STEPS, BATCH = 11, 8, 10, 4
@@ -142,3 +142,16 @@ def test_batch_norm_is_refused_on_a_batch_of_one():
 def test_precision_of_symbols_is_never_cut():
     """bf16 has no 257: symbols must reach the embedding as integers."""
     assert precision.inputs(torch.tensor([257]), torch.bfloat16).item() == 257
+
+
+def test_replicates_of_a_language_model_are_packs_of_their_own():
+    study = {"datasets": ["shakespeare", "shakespeare:n=500"], "model": "gpt", "penalties": ["none", "l2"], "optimisers": ["adam"],
+             "lambda": {"l2": {"unit": "clock", "values": [1.0]}}, "lr": {"adam": {"unit": "absolute", "values": [0.01]}}, "steps": 3,
+             "batch_size": 4, "replicates": 3}
+    experiment = Experiment(profile="core", results="r", claims="c", studies={"a": study})
+    packs = grid.members(experiment)
+    assert list(packs) == [f"shakespeare~gpt~adam~{r}" for r in range(3)]
+    for r, pack in enumerate(packs):
+        made = grid.pack_cells(experiment, pack)
+        assert len(made) == 4 and {c.replicate for c in made} == {r} and {c.pack for c in made} == {pack}
+    assert not grid.has_oracle("shakespeare~gpt~adam~0")

@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def pack(self) -> str:
-        return pack_id(self.dataset, self.model, self.optimiser)
+        return pack_id(self.dataset, self.model, self.optimiser, self.replicate)
 
     def id(self, data_sha256: str, code: str) -> str:
         """16 hex digits of sha256 over the canonical JSON of cell, data and governing code."""
@@ -66,9 +66,12 @@ FULL = 1_000_000
 """The batch size that stands for all rows: the engine takes no more than there are."""
 
 
-def pack_id(dataset: str, model: str, optimiser: str) -> str:
-    """Pack of a cell, from the cell alone: data set family, model, optimiser."""
-    return f"{datasets.base_name(dataset)}~{model}~{optimiser}"
+def pack_id(dataset: str, model: str, optimiser: str, replicate: int) -> str:
+    """Pack of a cell, from the cell alone: data set family, model, optimiser; of a language model, whose cells take half a minute
+    each, also the replicate, so that cores share them.
+    """
+    whole = f"{datasets.base_name(dataset)}~{model}~{optimiser}"
+    return f"{whole}~{replicate}" if datasets.task(dataset) == "language" else whole
 
 
 def _models(study: Study, dataset: str) -> list[str]:
@@ -157,17 +160,18 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
 
 
 class Member(NamedTuple):
-    """A part of a pack: the cells of one study for one data set, model and optimiser."""
+    """A part of a pack: the cells of one study for one data set, model and optimiser, and for one replicate or all of them."""
 
     study: str
     dataset: str
     model: str
     optimiser: str
+    replicate: int | None
 
 
 def has_oracle(pack: str) -> bool:
     """Whether the cells of a pack are trained towards a minimiser that is known: a convex model, not solved exactly."""
-    _, model, optimiser = pack.split("~")
+    _, model, optimiser, *_ = pack.split("~")
     return model in GLM.values() and optimiser != "exact"
 
 
@@ -176,8 +180,10 @@ def members(experiment: Experiment) -> dict[str, list[Member]]:
     packs: dict[str, list[Member]] = {}
     for name, study in experiment.studies.items():
         for dataset, optimiser in product(study.datasets, study.optimisers):
-            for model in _models(study, dataset):
-                packs.setdefault(pack_id(dataset, model, optimiser), []).append(Member(name, dataset, model, optimiser))
+            replicates = range(study.replicates) if datasets.task(dataset) == "language" else (None,)
+            for model, replicate in product(_models(study, dataset), replicates):
+                pack = pack_id(dataset, model, optimiser, replicate or 0)
+                packs.setdefault(pack, []).append(Member(name, dataset, model, optimiser, replicate))
     return packs
 
 
@@ -187,8 +193,10 @@ def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]
     if pack not in packs:
         raise UserError(f"pack {pack!r}: not in this plan; valid: {', '.join(sorted(packs))}")
     found: dict[Cell, list[str]] = {}
-    for name, dataset, model, optimiser in packs[pack]:
+    for name, dataset, model, optimiser, replicate in packs[pack]:
         for cell in cells(experiment.studies[name], dataset, model, optimiser):
+            if replicate not in (None, cell.replicate):
+                continue
             names = found.setdefault(cell, [])
             if name not in names:
                 names.append(name)
@@ -200,7 +208,7 @@ def pack_digest(experiment: Experiment, pack: str) -> str:
     axes = [
         (name, datasets.canonical(dataset), model, optimiser,
          experiment.studies[name].model_dump(mode="json", exclude={"about", "tier", "datasets", "model"}))
-        for name, dataset, model, optimiser in members(experiment)[pack]
+        for name, dataset, model, optimiser, _ in members(experiment)[pack]
     ]
     return hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).hexdigest()[:16]
 

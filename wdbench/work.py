@@ -275,12 +275,13 @@ def _sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:
     sizes = {}
     for pack, members in grid.members(experiment).items():
         cells, seconds = 0, 0.0
-        for name, dataset, model, optimiser in members:
+        for name, dataset, model, optimiser, replicate in members:
             study = experiment.studies[name]
             # how many cells a study has does not depend on the data set or the model
             if (name, optimiser) not in counts:
                 counts[name, optimiser] = sum(1 for _ in grid.cells(study, dataset, model, optimiser))
-            cells += counts[name, optimiser]
-            seconds += counts[name, optimiser] * grid.predicted_seconds(study, dataset, model, optimiser)
+            own = counts[name, optimiser] // (1 if replicate is None else study.replicates)
+            cells += own
+            seconds += own * grid.predicted_seconds(study, dataset, model, optimiser)
         sizes[pack] = cells, seconds
     return sizes

@@ -74,7 +74,7 @@ class Workflow:
 
     def cells(self, pack: str) -> str:
         """Digest of a pack's cells, data and governing code."""
-        base, _, optimiser = pack.split("~")
+        base, _, optimiser, *_ = pack.split("~")
         return _digest(grid.pack_digest(self.experiment, pack), datasets.status(base).sha256, provenance.governing(optimiser))
 
     def problems(self, base: str) -> str:
