@@ -1,23 +1,19 @@
 """wdbench plan: what a run would do, before it does it."""
 
-import pandas as pd
-
 from wdbench import gather, grid, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
-# seconds a cell when no row of the pack is stored yet: median of what is, else this
-UNKNOWN_SECONDS = 0.01
-
-
 def report(experiment: Experiment) -> dict:
     """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable, ...}.
 
-    The prediction is the measured seconds a cell of the same pack, or of all stored packs where it has none.
+    The prediction is the measured seconds a cell of the same pack, or the rough cost of its steps (`grid.predicted_seconds`) where
+    none is stored.
     """
     packs, absent = gather.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
     entries, pace = [], {}
+    rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in work.sizes(experiment).items()}
     for pack in packs:
         ids = set(work.cell_ids(grid.pack_cells(experiment, pack)).values())
         rows = store.load(pack, "rows")
@@ -26,13 +22,12 @@ def report(experiment: Experiment) -> dict:
             pace[pack] = float(rows["train_seconds"].mean())
         entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached,
                         "stale": len(set(rows["cell_id"]) - ids)})
-    typical = float(pd.Series(pace).median()) if pace else UNKNOWN_SECONDS
     for entry in entries:
-        entry["predicted_minutes"] = entry["missing"] * pace.get(entry["pack"], typical) / 60
+        entry["predicted_minutes"] = entry["missing"] * pace.get(entry["pack"], rough[entry["pack"]]) / 60
     return {
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
-        "prediction_rests_on": "stored rows" if pace else "a guess of 10 ms a cell: nothing is stored yet",
+        "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
         "unavailable": absent, "other_platforms": store.other_platforms(),
     }
 

@@ -216,7 +216,7 @@ class Progress:
         self.done, self.started, self.said = done, time.time(), 0.0
         # counted once a job: the plan does not change under it, and counting takes as long as training a chunk
         self.digests = {pack: grid.pack_digest(experiment, pack) for pack in grid.members(experiment)}
-        self.sizes = _sizes(experiment)
+        self.sizes = sizes(experiment)
         self._write(False)
 
     def advance(self, cells: int) -> None:
@@ -269,7 +269,7 @@ class Progress:
         return states
 
 
-def _sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:
+def sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:
     """pack -> (cells, predicted seconds); cells that two studies share are counted twice, as near enough."""
     counts: dict[tuple[str, str], int] = {}
     sizes = {}
