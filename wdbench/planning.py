@@ -4,6 +4,7 @@ from wdbench import gather, grid, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
+
 def report(experiment: Experiment) -> dict:
     """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable, ...}.
 
