@@ -214,3 +214,13 @@ def test_damaged_tables():
         judge(runs.drop(columns="status"), [claim()], plan(runs))
     with pytest.raises(UserError, match="is there twice"):
         judge(pd.concat([runs, runs[:1]]), [claim()], plan(runs))
+
+
+def test_a_claim_of_another_profile_may_name_a_column_that_only_its_runs_have():
+    runs = world()
+    here, there = claim(), claim(id="T2", study="large", metric="unseen_loss")
+    verdicts = judge(runs, [here, there], plan(runs), elsewhere={"large": "gpt"}).verdicts.set_index("claim_id")
+    assert verdicts.loc["T2", "verdict"] == "not_tested" and "--config profile=gpt" in verdicts.loc["T2", "reason"]
+    assert (verdicts.loc["T1", "verdict"] != "not_tested").all()
+    with pytest.raises(UserError, match="no column 'unseen_loss'"):
+        judge(runs, [here, there], plan(runs))

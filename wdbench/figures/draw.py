@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from wdbench import atomic
+from wdbench.claims.selection import in_studies
 from wdbench.config.claims import Claim
 from wdbench.figures import events, fidelity, forest, identity, overview, path, registry, slope, style
 
@@ -37,7 +38,9 @@ def reason_not_drawn(claim: Claim, tables: registry.Tables) -> str:
     """Why a claim gets no figure; empty where it gets one."""
     if claim.not_tested:
         return f"not tested: {claim.not_tested}"
-    verdicts = tables.get("verdicts")
+    verdicts, runs = tables.get("verdicts"), tables.get("runs")
+    if claim.study and runs is not None and not in_studies(runs["study"], claim.study).any():
+        return "no run of its studies is part of this profile"
     if claim.kind != "identity" and verdicts is not None and not verdicts["claim_id"].eq(claim.id).any():
         return "verdicts.csv has no row of this claim: run `snakemake` again"
     return ""
