@@ -60,7 +60,8 @@ def gather(experiment: Experiment) -> dict[str, Path]:
     if missing or foreign:
         raise UserError(f"{where['packs']}: {len(missing)} planned cells missing and {len(foreign)} that the plan does not have; "
                         f"run snakemake --cores 2 again")
-    runs = runs.assign(**{name: np.nan for name in ALWAYS if name not in runs})
+    # in one piece: packs of many kinds have many columns in different places
+    runs = runs.assign(**{name: np.nan for name in ALWAYS if name not in runs}).copy()
     supports = _concatenate(where["packs"], packs, ".supports")
     if len(supports):
         runs = runs.assign(support_jaccard=jaccard(runs, supports))
