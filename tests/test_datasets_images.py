@@ -82,7 +82,7 @@ def test_files_are_found_plain_or_packed(toy):
     ("content", "said"),
     [
         (gzip.compress(b"something else", mtime=0), "expected sha256"),
-        (gzip.compress(b"half of it" * 99)[:-20], "cannot be unpacked"),
+        (gzip.compress(b"half of it" * 99, mtime=0)[:-20], "cannot be unpacked"),
         (b"not packed", "cannot be unpacked"),
         (b"\x1f\x8b\x08\x00" + b"\xff" * 40, "cannot be unpacked"),
     ],
