@@ -303,3 +303,12 @@ def test_a_plugin_registers_its_own_kind(few):
     )
     assert "A2 2.0" in texts(registry.draw(claim, few))
     del registry._KINDS["planted_kind"]
+
+
+def test_strata_of_one_figure_are_named_by_what_differs():
+    noisy = "digits:label_noise=0.1,n=300"
+    found = labels.strata([f"{noisy} / mlp:depth=1", f"{noisy} / mlp:depth=1,norm=bn", "khan / mlp:depth=1", "all"])
+    assert list(found.values()) == [f"{labels.dataset('digits')}, mlp", f"{labels.dataset('digits')}, mlp norm=bn",
+                                    f"{labels.dataset('khan')}, mlp", labels.dataset("all")]
+    apart = ["gauss:n=50", "gauss:n=80"]
+    assert labels.strata(apart) == {spec: labels.dataset(spec) for spec in apart}

@@ -1,8 +1,7 @@
-"""What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib
-here.
-"""
+"""What a column, a value or an effect is called on an axis and in a sentence, with its unit. No matplotlib here."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wdbench import filters
@@ -195,6 +194,7 @@ FAMILIES = {
     "E": "Why decay is used today",
     "P": "Training dynamics",
     "L": "Low precision and other literature",
+    "G": "Controls of the instrument",
 }
 
 
@@ -266,6 +266,26 @@ def dataset(spec: str) -> str:
         f"{_SYMBOLS.get(key, key.replace('_', ' '))}{sign}{value}" for key, sign, value in pairs
     )
     return f"{name} {shown}".strip()
+
+
+def strata(specs: Sequence[str]) -> dict[str, str]:
+    """Label of each stratum of one figure: options of a data set or model that all strata of that name share are left out."""
+    given: dict[tuple[int, str], list[set[str]]] = {}
+    for spec in specs:
+        for place, part in enumerate(str(spec).split(" / ")):
+            name, _, options = part.partition(":")
+            given.setdefault((place, name), []).append(set(filter(None, options.split(","))))
+    shared = {key: set.intersection(*found) for key, found in given.items()}
+
+    def short(place: int, part: str) -> str:
+        name, _, options = part.partition(":")
+        kept = [option for option in options.split(",") if option and option not in shared[place, name]]
+        return f"{name}:{','.join(kept)}" if kept else name
+
+    found = {str(spec): " / ".join(short(i, part) for i, part in enumerate(str(spec).split(" / "))) for spec in specs}
+    # where two strata would look alike they keep their whole names
+    unique = len(set(found.values())) == len(found)
+    return {spec: dataset(text if unique else spec) for spec, text in found.items()}
 
 
 def arithmetic(precision: str, rounding: str = "none") -> str:

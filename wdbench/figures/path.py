@@ -69,6 +69,7 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
     looks = {key: look for key, look in looks.items() if key in present}
     figure, axes = panels.sheet(len(paths.strata), _handles(paths, looks), above_in)
+    titles = labels.strata(paths.strata)
     for axis, stratum in zip(axes, paths.strata, strict=True):
         held = [
             _arm(
@@ -80,7 +81,7 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
             )
             for key, look in looks.items()
         ]
-        panels.title(axis, labels.dataset(stratum))
+        panels.title(axis, titles[stratum])
         panels.log_x(axis)
         panels.scale_y(axis, np.concatenate(held), labels.is_share(paths.metric))
     panels.y_label(figure, axes, labels.axis(paths.metric, paths.task))

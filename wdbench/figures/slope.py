@@ -43,6 +43,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     order = rows.in_order(claim, tables, found["stratum"].unique())
     compared = found["arm"].eq("effect").all()
     figure, axes = panels.sheet(len(order), _handles(claim, found, compared), notes=True)
+    titles = labels.strata(order)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
         _panel(axis, mine)
@@ -51,7 +52,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
         panels.scale_y(axis, mine["y"].to_numpy(float), compared or labels.is_share(metric))
         if compared:
             axis.axhline(0, color=style.INK, linewidth=0.7, zorder=1)
-        panels.title(axis, labels.dataset(stratum), note(axis, claim, verdicts, stratum, mine))
+        panels.title(axis, titles[stratum], note(axis, claim, verdicts, stratum, mine))
     text = words.contrast_name(claim, metric) if compared else labels.axis(metric, rows.task_of(found))
     panels.y_label(figure, axes, text)
     n = found.groupby("stratum")["block"].nunique()
@@ -143,6 +144,7 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         panels.handle(style.INK, "-", "o", "mean", linewidth=2),
     ]
     figure, axes = panels.sheet(len(order), handles)
+    titles = labels.strata(order)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found.loc[found["dataset"] == stratum, ["control", "treatment"]].to_numpy(float)
         better = mine[:, 1] < mine[:, 0]
@@ -159,6 +161,6 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         axis.set_xlim(-0.25, 1.25)
         axis.set_xticks([0, 1], [names.get("control", "control"), names.get("treatment", "treatment")])
         panels.scale_y(axis, mine.ravel(), labels.is_share(claim.metric[0]) if claim.metric else True)
-        panels.title(axis, f"{labels.dataset(stratum)}, n = {len(mine)}")
+        panels.title(axis, f"{titles[stratum]}, n = {len(mine)}")
     panels.y_label(figure, axes, labels.axis(claim.metric[0]) if claim.metric else "")
     return figure
