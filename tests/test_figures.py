@@ -310,5 +310,6 @@ def test_strata_of_one_figure_are_named_by_what_differs():
     found = labels.strata([f"{noisy} / mlp:depth=1", f"{noisy} / mlp:depth=1,norm=bn", "khan / mlp:depth=1", "all"])
     assert list(found.values()) == [f"{labels.dataset('digits')}, mlp", f"{labels.dataset('digits')}, mlp norm=bn",
                                     f"{labels.dataset('khan')}, mlp", labels.dataset("all")]
+    assert list(labels.strata(["khan / 0.03", "all"], ["dataset", "lr"]).values())[0].endswith("η 0.03")
     apart = ["gauss:n=50", "gauss:n=80"]
     assert labels.strata(apart) == {spec: labels.dataset(spec) for spec in apart}

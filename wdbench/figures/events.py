@@ -58,7 +58,7 @@ def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
                 fontsize=8,
                 color=colour,
             )
-    axes.set_yticks(range(len(order)), list(labels.strata(order).values()))
+    axes.set_yticks(range(len(order)), list(labels.strata(order, claim.by).values()))
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(False, axis="y")

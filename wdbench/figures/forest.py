@@ -75,7 +75,7 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
     """
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    names = labels.strata(rows["dataset"])
+    names = labels.strata(rows["dataset"], claim.by)
     axes.set_yticks(range(len(rows)), [_wrapped(names[d], 28) for d in rows["dataset"]], linespacing=0.95)
     axes.tick_params(axis="y", length=0)
     scale = 100.0 if words.is_percent(claim) else 1.0

@@ -268,8 +268,14 @@ def dataset(spec: str) -> str:
     return f"{name} {shown}".strip()
 
 
-def strata(specs: Sequence[str]) -> dict[str, str]:
-    """Label of each stratum of one figure: options of a data set or model that all strata of that name share are left out."""
+_NUMBERS = {"lr": "η", "lambda_clock": "ηλT", "lambda": "λ", "batch_size": "batch", "steps": "T"}
+
+
+def strata(specs: Sequence[str], by: Sequence[str] = ()) -> dict[str, str]:
+    """Label of each stratum of one figure: options of a data set or model that all strata of that name share are left out.
+
+    by: the columns that make a stratum, so that a bare number says what it is.
+    """
     given: dict[tuple[int, str], list[set[str]]] = {}
     for spec in specs:
         for place, part in enumerate(str(spec).split(" / ")):
@@ -280,6 +286,8 @@ def strata(specs: Sequence[str]) -> dict[str, str]:
     def short(place: int, part: str) -> str:
         name, _, options = part.partition(":")
         kept = [option for option in options.split(",") if option and option not in shared[place, name]]
+        if place < len(by) and by[place] in _NUMBERS and part != "all":
+            return f"{_NUMBERS[by[place]]} {part}"
         return f"{name}:{','.join(kept)}" if kept else name
 
     found = {str(spec): " / ".join(short(i, part) for i, part in enumerate(str(spec).split(" / "))) for spec in specs}

@@ -69,7 +69,7 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
     looks = {key: look for key, look in looks.items() if key in present}
     figure, axes = panels.sheet(len(paths.strata), _handles(paths, looks), above_in)
-    titles = labels.strata(paths.strata)
+    titles = labels.strata(paths.strata, claim.by)
     for axis, stratum in zip(axes, paths.strata, strict=True):
         held = [
             _arm(

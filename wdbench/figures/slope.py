@@ -43,7 +43,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     order = rows.in_order(claim, tables, found["stratum"].unique())
     compared = found["arm"].eq("effect").all()
     figure, axes = panels.sheet(len(order), _handles(claim, found, compared), notes=True)
-    titles = labels.strata(order)
+    titles = labels.strata(order, claim.by)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
         _panel(axis, mine)
@@ -144,7 +144,7 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         panels.handle(style.INK, "-", "o", "mean", linewidth=2),
     ]
     figure, axes = panels.sheet(len(order), handles)
-    titles = labels.strata(order)
+    titles = labels.strata(order, claim.by)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found.loc[found["dataset"] == stratum, ["control", "treatment"]].to_numpy(float)
         better = mine[:, 1] < mine[:, 0]
