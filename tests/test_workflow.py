@@ -115,7 +115,7 @@ def test_a_new_claim_trains_nothing(first, tmp_path):
     shutil.copytree(first, folder)
     path = folder / "tests/smoke_claims.yaml"
     path.write_text(path.read_text() + """
-- id: S8
+- id: S99
   sentence: "lasso lowers test risk"
   source: "lecture s2"
   family: smoke
@@ -134,7 +134,7 @@ def test_a_new_claim_trains_nothing(first, tmp_path):
     snakemake(folder)
     assert store == {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
     verdicts = pd.read_csv(folder / "results/smoke/verdicts.csv").set_index(["claim_id", "dataset"])
-    assert bool(verdicts.loc[("S8", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])
+    assert bool(verdicts.loc[("S99", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])
 
 
 def test_a_damaged_store_file_and_a_deleted_table_are_made_good(first, tmp_path):
