@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wdbench import comparing, gather, work
+from wdbench import comparing, gather, orphans
 from wdbench.errors import UserError
 
 
@@ -60,13 +60,30 @@ def test_the_verdict_table_goes_between_its_marks_and_nowhere_else():
     assert comparing.verdict_table(verdicts).splitlines()[-1] == "| A | x / y | **supported** | 0.5 [0.25, 0.75] | 10 |"
 
 
+def test_a_job_in_the_middle_of_a_chunk_ends_with_its_master():
+    master = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    endless = "import time; from wdbench import orphans; orphans.stop_with_workflow(); print(1, flush=True); time.sleep(600)"
+    job = subprocess.Popen(
+        [sys.executable, "-c", endless],
+        env=os.environ | {"WDBENCH_PARENT": str(master.pid)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert job.stdout.readline() == "1\n" and job.poll() is None
+        master.kill()
+        master.wait()
+        assert job.wait(timeout=60) == 2
+        assert "the workflow that started this job is gone" in job.stderr.read()
+    finally:
+        master.kill()
+        job.kill()
+
+
 def test_a_job_whose_master_is_gone_stops(monkeypatch):
     master = subprocess.Popen([sys.executable, "-c", "pass"])
     monkeypatch.setenv("WDBENCH_PARENT", str(os.getpid()))
-    work.stop_if_orphaned()
+    orphans.stop_if_orphaned()
     master.wait()
     monkeypatch.setenv("WDBENCH_PARENT", str(master.pid))
     with pytest.raises(UserError, match="is gone"):
-        work.stop_if_orphaned()
+        orphans.stop_if_orphaned()
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 import time
 from collections import defaultdict
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wdbench import atomic, datasets, grid, provenance
+from wdbench import atomic, datasets, grid, orphans, provenance
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 from wdbench.grid import Cell
@@ -52,6 +51,7 @@ def train(experiment: Experiment, pack: str) -> Path:
 
     Raises UserError for an unknown pack and DatasetUnavailable where its data were not fetched.
     """
+    orphans.stop_with_workflow()
     where = paths(experiment)
     wanted = grid.pack_cells(experiment, pack)
     ids = cell_ids(wanted)
@@ -61,7 +61,7 @@ def train(experiment: Experiment, pack: str) -> Path:
     progress = Progress(experiment, pack, len(ids), len(stored))
     keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
     for chunk in _produce(experiment, missing, keep):
-        stop_if_orphaned()
+        orphans.stop_if_orphaned()
         store.save(pack, chunk)
         progress.advance(len(chunk["rows"]))
     rows = store.load(pack, "rows", set(ids.values()))
@@ -117,16 +117,6 @@ def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
     raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
 
 
-def stop_if_orphaned() -> None:
-    """A job whose workflow was killed must not go on computing; what it has written so far is kept.
-
-    Raises UserError once the process that WDBENCH_PARENT names is gone.
-    """
-    parent = os.environ.get("WDBENCH_PARENT", "")
-    if parent.isdigit() and not Path(f"/proc/{parent}").exists() and Path("/proc/self").exists():
-        raise UserError("the workflow that started this job is gone; stopped after the last finished chunk")
-
-
 @dataclass(frozen=True)
 class Solution:
     """An exact minimiser read back from disk; fields as in `oracle.Solution`."""
@@ -171,6 +161,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
     """Solve every convex problem that trained cells of a data set pose; write results/oracle/<data set>.parquet."""
     from wdbench import resolve
 
+    orphans.stop_with_workflow()
     path = paths(experiment)["oracles"] / f"{base}.parquet"
     problems: dict[str, Cell] = {}
     for pack in grid.members(experiment):
@@ -188,7 +179,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
             groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)
     solved, said = 0, time.time()
     for keys in groups.values():
-        stop_if_orphaned()
+        orphans.stop_if_orphaned()
         solved += len(keys)
         if time.time() - said > TRACKED_EVERY:
             said = time.time()

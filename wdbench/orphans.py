@@ -1,0 +1,42 @@
+"""A job ends with the workflow that started it, whose process id is in WDBENCH_PARENT."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from wdbench.errors import UserError
+
+WATCH_EVERY = 2.0
+
+
+def stop_if_orphaned() -> None:
+    """A job whose workflow was killed must not go on computing; what it has written so far is kept.
+
+    Raises UserError once the process that WDBENCH_PARENT names is gone.
+    """
+    parent = os.environ.get("WDBENCH_PARENT", "")
+    if parent.isdigit() and not Path(f"/proc/{parent}").exists() and Path("/proc/self").exists():
+        raise UserError("the workflow that started this job is gone; stopped after the last finished chunk")
+
+
+def stop_with_workflow() -> None:
+    """From now on look every WATCH_EVERY seconds whether the workflow lives, and end this process with 2 where it does not.
+
+    Between two chunks `stop_if_orphaned` does it in order; a chunk of language models takes minutes, which nobody waits for any more.
+    Files are written whole or not at all, so that the end may come at any moment.
+    """
+    if not os.environ.get("WDBENCH_PARENT", "").isdigit():
+        return
+
+    def watch():
+        while True:
+            time.sleep(WATCH_EVERY)
+            try:
+                stop_if_orphaned()
+            except UserError as error:
+                print(f"wdbench: {error}", file=sys.stderr, flush=True)
+                os._exit(2)
+
+    threading.Thread(target=watch, daemon=True).start()
