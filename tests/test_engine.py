@@ -57,7 +57,7 @@ def test_a_cell_has_the_same_bits_alone_and_in_any_pack(model, optimiser, arithm
     assert all(same(shuffled[k], whole[i]) for k, i in enumerate(order))
 
 
-NETWORKS = {"mlp:depth=1,width=16": {}, "mlp:width=12,norm=bn": {"ema": 0.9, "schedule": "drop:at=0.5,to=0.1"},
+NETWORKS = {"mlp:depth=1,width=16": {}, "mlp:depth=1,width=13": {}, "mlp:width=12,norm=bn": {"ema": 0.9, "schedule": "drop:at=0.5,to=0.1"},
             "mlp:width=10,norm=bn,affine=no,head=frozen": {}}
 
 

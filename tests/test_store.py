@@ -1,12 +1,16 @@
 """The cell store, code digests and atomic writes."""
 
 import ast
+import dataclasses
+import importlib
 import os
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from wdbench import atomic, provenance
+from wdbench import atomic, datasets, provenance
 from wdbench.errors import UserError
 from wdbench.store import Store
 
@@ -64,7 +68,57 @@ def test_a_comment_changes_no_digest_and_a_formula_does():
 
 
 def test_exact_cells_do_not_depend_on_the_training_code_but_trained_ones_on_both():
-    assert provenance.governing("exact") != provenance.governing("sgd") == provenance.governing("adam")
+    assert provenance.governing("softmax", "exact") != provenance.governing("softmax", "sgd") == provenance.governing("softmax", "adam")
+
+
+@pytest.fixture
+def edited(tmp_path, monkeypatch):
+    """edited(file): the package copied, with one more statement in a file of it."""
+    def edit(file):
+        root = tmp_path / file.replace("/", "_") / "wdbench"
+        shutil.copytree(provenance.PACKAGE, root, ignore=shutil.ignore_patterns("__pycache__"))
+        with (root / file).open("a") as handle:
+            handle.write("\nEDITED = 1\n")
+        monkeypatch.setattr(provenance, "PACKAGE", root)
+        provenance.digest.cache_clear()
+        provenance.governing.cache_clear()
+    yield edit
+    provenance.digest.cache_clear()
+    provenance.governing.cache_clear()
+
+
+@pytest.mark.parametrize("file, changed", [
+    ("models/cnn.py", {"cnn", "resnet"}), ("models/resnet.py", {"resnet"}), ("models/norms.py", {"mlp", "cnn", "resnet", "gpt"}),
+    ("models/linear.py", {"softmax"}), ("models/losses.py", {"softmax", "mlp", "cnn", "resnet", "gpt"}), ("datasets/fetch.py", set()),
+    ("datasets/splits.py", {"softmax", "mlp", "cnn", "resnet", "gpt"}), ("engine.py", {"softmax", "mlp", "cnn", "resnet", "gpt"}),
+])
+def test_an_edited_model_changes_the_ids_of_its_own_cells_alone(edited, file, changed):
+    models = ("softmax", "mlp", "cnn", "resnet", "gpt")
+    before = {model: provenance.governing(model, "sgd") for model in models}
+    edited(file)
+    assert {model for model in models if provenance.governing(model, "sgd") != before[model]} == changed
+
+
+def test_a_plugins_code_governs_the_cells_of_its_family(monkeypatch, tmp_path):
+    from wdbench import models
+
+    file = tmp_path / "plugged.py"
+    file.write_text("def build(options, features, outputs):\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    plugged = importlib.import_module("plugged")
+    monkeypatch.setitem(models.FAMILIES, "plugged", dataclasses.replace(models.FAMILIES["mlp"], name="plugged", build=plugged.build))
+    provenance.governing.cache_clear()
+    before = provenance.governing("plugged", "sgd")
+    file.write_text("def build(options, features, outputs):\n    return 2\n")
+    provenance.governing.cache_clear()
+    assert provenance.governing("plugged", "sgd") != before
+
+
+def test_the_registered_split_of_a_data_set_is_part_of_its_fingerprint(monkeypatch):
+    before = datasets.fingerprint("diabetes")
+    entry = datasets.registry.entry("diabetes")
+    monkeypatch.setattr(datasets.registry, "entry", lambda name: dataclasses.replace(entry, shares=(0.5, 0.25, 0.25)))
+    assert datasets.fingerprint("diabetes") != before
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -82,6 +136,8 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
 
 ASKED_FOR = {"grid", "config", "errors", "atomic"}
 """What a cell is asked for is in its id; errors and atomic writes do not compute."""
+VALUES = {"registry", "fetch", "images", "tabular", "idx"}
+"""Modules of `datasets` that bring a set's values, whose sha256 is in the id, and its registration, which is too."""
 
 
 def imported(part, seen):
@@ -101,5 +157,12 @@ def imported(part, seen):
 
 def test_whatever_training_imports_governs_the_rows():
     """A module that a row's numbers come from and that is in no digest would be edited without a cell being trained again."""
-    governing = {*provenance._MEASURE, *provenance._TRAIN, *provenance._DATA}
+    governing = {part.partition("/")[0] for part in (*provenance._MEASURE, *provenance._TRAIN, *provenance._DATA)}
     assert imported("resolve", {"resolve"}) == governing
+
+
+def test_whatever_makes_a_block_governs_the_rows():
+    listed = {part.partition("/")[2] for part in provenance._DATA}
+    assert {Path(part).name for part in provenance.siblings("wdbench.datasets.assembly")} - VALUES == listed
+    for model in ("linear", "mlp", "cnn", "resnet", "gpt"):
+        assert {"models/families", "models/losses"} <= set(provenance.siblings(f"wdbench.models.{model}"))

@@ -4,7 +4,7 @@ A program is what stacked cells share (data set, model, optimiser, precision, st
 The stack is a rectangle [R replicates, C arms]: arms of one replicate share split, start values, batches and rounding noise.
 
 Contract: what a cell yields is a pure function of the cell (and of code, data and platform), bit for bit, whatever it is
-stacked with. Hence: arms are padded to a multiple of `affine.ARMS_MULTIPLE`, because other products take other kernels;
+stacked with. Hence: arms are padded to a multiple (`stack.padded`), because other products take other kernels;
 randomness comes from `seeds`, keyed by replicate and step; nothing is ever reduced over cells; one thread.
 """
 
@@ -52,18 +52,19 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
-        for chunk in _chunks(runs, positions, data, program.precision):
+        for chunk in _chunks(runs, positions, data, program):
             yield [pair for pair in _train_chunk(program, batch, runs, chunk, data, device) if pair[0] < asked]
 
 
-def _chunks(runs, positions, data, precision) -> Iterator[dict[int, list[int]]]:
+def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
     """Rectangles {replicate: positions}, replicates with equally many arms side by side while they fit the cache."""
+    family, _ = models.parse(program.model)
     by_replicate: dict[int, list[int]] = defaultdict(list)
     for position in positions:
         by_replicate[runs[position].replicate].append(position)
     chunk: dict[int, list[int]] = {}
     for replicate, members in sorted(by_replicate.items(), key=lambda item: (len(item[1]), item[0])):
-        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), precision, data[replicate].task)
+        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), program.precision, family, data[replicate].task)
         width = data[replicate].x.shape[1] * data[replicate].outputs
         # language models are large: one replicate at a time
         if chunk and ((len(chunk) + 1) * arms * width > CACHE_COORDINATES or data[replicate].task == "language"):
@@ -79,7 +80,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     precision = precisions.make(program.precision, program.rounding)
     optimiser = updates.Optimiser(program.optimiser, program.beta1, program.beta2)
     first = data[next(iter(chunk))]
-    stack = Stack(runs, chunk, program.precision, precision.master, first.task)
+    stack = Stack(runs, chunk, program.precision, precision.master, family, first.task)
     order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
     x_all = [inputs(data[r].x, first.task, precision.compute, device) for r in stack.replicates]
     y_all = [torch.as_tensor(data[r].y).to(device=device, dtype=precision.master) for r in stack.replicates]

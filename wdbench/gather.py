@@ -172,9 +172,19 @@ def manifest(experiment: Experiment) -> Path:
         "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(),
         "platform": provenance.platform_facts(experiment.device),
         "platform_key": provenance.platform_key(experiment.device),
-        "code": {stage: provenance.governing(stage) for stage in ("exact", "trained")}, "tables": tables,
+        "code": _code(experiment), "tables": tables,
     }
     return atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n")
+
+
+def _code(experiment: Experiment) -> dict[str, str]:
+    """`family~exact` or `family~trained` -> digest of the code that governs its cells."""
+    found = {}
+    for pack in grid.members(experiment):
+        _, model, optimiser, *_ = pack.split("~")
+        stage = "exact" if optimiser == "exact" else "trained"
+        found[f"{model.partition(':')[0]}~{stage}"] = provenance.governing(model, stage)
+    return found
 
 
 def content_digest(frame: pd.DataFrame) -> str:

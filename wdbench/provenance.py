@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from wdbench.errors import UserError
 
 PACKAGE = Path(__file__).parent
 
-_MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
+_MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "oracle", "resolve", "models/families", "models/losses")
 _TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
-          "stacked", "updates",
-          "precision", "probes", "schedules")
-_DATA = ("datasets",)
+          "stacked", "updates", "precision", "probes", "schedules")
+# from a data set's values to a block; how the values are read does not enter, their sha256 is in a cell's id
+_DATA = tuple(f"datasets/{name}" for name in ("assembly", "designs", "disturb", "generators", "language", "options", "records", "scaling",
+                                              "spec", "splits", "synthetic", "text", "truth"))
 
 
 @cache
@@ -48,9 +50,39 @@ def tree(source: str) -> str:
     return ast.dump(module)
 
 
-def governing(optimiser: str) -> str:
-    """Digest of the code that decides what a cell of that optimiser yields."""
-    return digest(*_MEASURE, *_DATA) if optimiser == "exact" else digest(*_MEASURE, *_DATA, *_TRAIN)
+@cache
+def governing(model: str, optimiser: str) -> str:
+    """16 hex digits: the code that decides what a cell of that model and optimiser yields.
+
+    Of the models only the family's own module and what it imports: another family, or a further one, changes nothing here. The
+    module of a plugin counts too.
+    """
+    parts = (*_MEASURE, *_DATA) if optimiser == "exact" else (*_MEASURE, *_DATA, *_TRAIN)
+    name = model.partition(":")[0]
+    if name in ("linear", "logistic", "softmax"):
+        module = "wdbench.models.linear"
+    else:
+        # torch is loaded for networks alone: planning a convex study must not wait for it
+        from wdbench import models
+
+        module = models.FAMILIES[name].build.__module__
+    if module.startswith("wdbench."):
+        return digest(*dict.fromkeys((*parts, *siblings(module))))
+    source = Path(sys.modules[module].__file__).read_text(encoding="utf-8")
+    return hashlib.sha256((digest(*parts) + tree(source)).encode()).hexdigest()[:16]
+
+
+def siblings(module: str) -> list[str]:
+    """A module of the package, and those of its own sub-package that it imports, directly or not; as parts for `digest`."""
+    found = [module]
+    for one in found:
+        package = one.rpartition(".")[0]
+        for node in ast.walk(ast.parse((PACKAGE.parent / f"{one.replace('.', '/')}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == package:
+                found += [name for name in (f"{package}.{alias.name}" for alias in node.names) if name not in found]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}.") and node.module not in found:
+                found.append(node.module)
+    return sorted(one.removeprefix("wdbench.").replace(".", "/") for one in found)
 
 
 @cache

@@ -12,20 +12,21 @@ from wdbench import precision as precisions
 from wdbench.cells import DECAY_SHARE, FOLLOWERS
 
 
-def padded(arms: int, precision: str, task: str) -> int:
+def padded(arms: int, precision: str, family, task: str) -> int:
     """Arms that a stack is filled up to. A language model's products and sums run within a cell: it needs no company."""
     if task == "language":
         return arms
-    multiple = affine.ARMS_MULTIPLE[precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master]
+    master = precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master
+    multiple = affine.ARMS_MULTIPLE[master] if family.affine else stacked.ARMS_MULTIPLE
     return -(-arms // multiple) * multiple
 
 
 class Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, precision, dtype, task):
+    def __init__(self, runs, chunk, precision, dtype, family, task):
         self.replicates = list(chunk)
-        arms = padded(max(len(members) for members in chunk.values()), precision, task)
+        arms = padded(max(len(members) for members in chunk.values()), precision, family, task)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
         self.dtype = dtype

@@ -11,6 +11,8 @@ from torch.func import functional_call, grad_and_value, vmap
 from wdbench import precision
 
 CELL_AXIS = 1
+# a batch of one product takes another kernel than a batch of several; found by trial, held by tests/test_engine.py
+ARMS_MULTIPLE = 4
 # rows of a forward pass are padded to a multiple of this: a product's bits depend on whether its matrices start at 16 bytes
 ROWS_MULTIPLE = 16
 

@@ -41,8 +41,8 @@ def cell_ids(cells) -> dict[Cell, str]:
     for cell in cells:
         base = datasets.base_name(cell.dataset)
         if base not in shas:
-            shas[base] = datasets.status(base).sha256
-        found[cell] = cell.id(shas[base], provenance.governing(cell.optimiser))
+            shas[base] = datasets.fingerprint(base)
+        found[cell] = cell.id(shas[base], provenance.governing(cell.model, cell.optimiser))
     return found
 
 
@@ -146,7 +146,7 @@ class Solutions:
     def key(cell: Cell) -> str:
         from wdbench import resolve
 
-        return json.dumps([*resolve.problem(cell), provenance.governing("exact")])
+        return json.dumps([*resolve.problem(cell), provenance.governing(cell.model, "exact")])
 
     def of(self, cell: Cell) -> Solution:
         row = self.table.get(self.key(cell))

@@ -74,13 +74,14 @@ class Workflow:
 
     def cells(self, pack: str) -> str:
         """Digest of a pack's cells, data and governing code."""
-        base, _, optimiser, *_ = pack.split("~")
-        return _digest(grid.pack_digest(self.experiment, pack), datasets.status(base).sha256, provenance.governing(optimiser))
+        base, model, optimiser, *_ = pack.split("~")
+        return _digest(grid.pack_digest(self.experiment, pack), datasets.fingerprint(base), provenance.governing(model, optimiser))
 
     def problems(self, base: str) -> str:
         trained = [p for p in self.packs if p.split("~")[0] == base and grid.has_oracle(p)]
-        return _digest(*(grid.pack_digest(self.experiment, p) for p in trained), datasets.status(base).sha256,
-                       provenance.governing("exact"))
+        models = sorted({p.split("~")[1] for p in trained})
+        return _digest(*(grid.pack_digest(self.experiment, p) for p in trained), datasets.fingerprint(base),
+                       *(provenance.governing(model, "exact") for model in models))
 
     @cached_property
     def grid(self) -> str:

@@ -4,6 +4,8 @@ A data set is named by a spec string, `name` or `name:key=value,key=value`. Noth
 except `fetch.fetch`.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from wdbench.datasets import registry
@@ -21,6 +23,7 @@ __all__ = [
     "base_name",
     "block",
     "canonical",
+    "fingerprint",
     "load",
     "names",
     "parse",
@@ -83,3 +86,10 @@ def status(name: str) -> Status:
         return Status(True, "", registry.load(name).sha256)
     except DatasetUnavailable as error:
         return Status(False, str(error), "")
+
+
+def fingerprint(name: str) -> str:
+    """16 hex digits: a data set's values and what its registration says of their split and scale; UserError for an unknown id."""
+    entry = registry.entry(name)
+    facts = [entry.task, entry.kind, entry.shape, entry.split, entry.shares, entry.scale, entry.unit, entry.n_classes]
+    return hashlib.sha256(json.dumps([status(name).sha256, facts]).encode()).hexdigest()[:16]
