@@ -3,6 +3,7 @@
 import copy
 import math
 import warnings
+from itertools import product
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.func import functional_call, grad_and_value
 
 from wdbench import models, stacked
 from wdbench.errors import UserError
-from wdbench.models import norms
+from wdbench.models import losses, norms
 
 torch.set_num_threads(1)
 
@@ -265,3 +266,17 @@ def test_start_values_are_std_times_the_engines_draws():
     start = stacked.initial(family, options, module, normals, scale)
     torch.testing.assert_close(start["hidden.1.weight"][0, 1], normals["hidden.1.weight"][0] * 2 * math.sqrt(2 / 8))
     assert (start["norms.0.gain"] == 1).all() and (start["head.bias"] == 0).all() and start["head.bias"].shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_the_stacks_softmax_loss_and_slope_are_those_of_automatic_differentiation(classes):
+    draws = torch.Generator().manual_seed(1)
+    z = 30 * torch.randn(2, 3, 7, classes, dtype=torch.float64, generator=draws)
+    y = torch.randint(classes, (2, 7), generator=draws).double()
+    loss, slope = losses.softmax_loss_and_slope(z, y)
+    for r, c in product(range(2), range(3)):
+        leaf = z[r, c].clone().requires_grad_()
+        wanted = losses.softmax_loss(leaf, y[r])
+        wanted.backward()
+        torch.testing.assert_close(loss[r, c], wanted.detach(), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(slope[r, c], leaf.grad, rtol=1e-12, atol=1e-14)
