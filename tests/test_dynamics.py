@@ -1,5 +1,6 @@
 """The probes of network training: each against its definition written out for one cell, and the bit contract."""
 
+import math
 from itertools import combinations, product
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import log_loss
 from torch.func import functional_call, hessian, jacrev
 
 from wdbench import metrics, models, precision, stacked, updates
-from wdbench.dynamics import curvature, jacobian, noise, path, rotation, spikes, stackwise
+from wdbench.dynamics import curvature, jacobian, noise, path, rotation, spectrum, spikes, stackwise
 
 torch.set_num_threads(1)
 FP64 = precision.make("fp64")
@@ -107,6 +108,25 @@ def test_top_eigenvalue_against_the_spectrum():
         largest = spectrum[spectrum.abs().argmax()]
         assert abs(value[r, c] - largest) <= 1e-6 * abs(largest)
         assert residual[r, c] < 1e-3 < early[r, c]
+
+
+def test_ranks_of_layers_against_numpy_and_where_they_are_known():
+    rng = np.random.default_rng(0)
+    dense, kernel = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((2, 3, 4, 2, 3, 3))
+    kernel[1, 2] = np.nan
+    found = spectrum.ranks([torch.tensor(dense), torch.tensor(kernel)])
+    for r, c in product(range(2), range(3)):
+        singular = [np.linalg.svd(w[r, c].reshape(len(w[r, c]), -1), compute_uv=False) for w in (dense, kernel) if np.isfinite(w[r, c]).all()]
+        if len(singular) < 2:
+            assert math.isnan(found["stable_rank"][r, c]) and math.isnan(found["effective_rank"][r, c])
+            continue
+        stable = np.mean([(s**2).sum() / s.max() ** 2 for s in singular])
+        effective = np.mean([np.exp(-(s / s.sum() * np.log(s / s.sum())).sum()) for s in singular])
+        assert found["stable_rank"][r, c] == pytest.approx(stable, rel=1e-12)
+        assert found["effective_rank"][r, c] == pytest.approx(effective, rel=1e-12)
+    known = spectrum.ranks([torch.stack([torch.eye(4), torch.ones(4, 4)])[None]])
+    torch.testing.assert_close(known["stable_rank"], torch.tensor([[4.0, 1.0]], dtype=torch.float64))
+    torch.testing.assert_close(known["effective_rank"], torch.tensor([[4.0, 1.0]], dtype=torch.float64))
 
 
 def test_scale_free_sharpness_does_not_see_the_scale():

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from wdbench import seeds
-from wdbench.dynamics import curvature, jacobian
+from wdbench.dynamics import curvature, jacobian, spectrum
 
 CURVATURE_ROWS, JACOBIAN_ROWS, SIGN_VECTORS = 256, 32, 10
 
@@ -14,7 +14,7 @@ def columns(names: str, family, options, network, stack, data) -> dict[str, torc
 
     curvature: hessian_trace (Hutchinson, SIGN_VECTORS sign vectors, hidden and head weights) and its scale-free form; jacobian: norms
     of the derivative of logits and probabilities by weights and inputs, NaN for batch norm, where a row's outputs depend on the
-    others.
+    others; spectrum: stable and effective rank of the hidden weights.
     """
     found: dict[str, list[torch.Tensor]] = {}
     for i, replicate in enumerate(stack.replicates):
@@ -36,6 +36,8 @@ def columns(names: str, family, options, network, stack, data) -> dict[str, torc
                 part |= dict.fromkeys(NAMES, torch.full((1, stack.shape[1]), float("nan"), dtype=torch.float64))
             else:
                 part |= jacobian.columns(network.module, own, x)
+        if "spectrum" in names.split("+"):
+            part |= spectrum.ranks([w for name, w in own.items() if network.group(name) == "hidden"])
         for name, value in part.items():
             found.setdefault(name, []).append(value.double())
     return {name: torch.cat(parts) for name, parts in found.items()}

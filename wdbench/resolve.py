@@ -234,7 +234,7 @@ _RESULTS = (
     "tempered_nll",
     "weight_norm", "weight_norm_1", "weight_norm_inf", "zero_fraction", "participation_ratio",
     "max_sq_weight", "mean_sq_weight", "bias_norm", "support_tpr", "support_fdp", "support_f1", "support_f1_topk",
-    "hessian_trace", "sharpness", "curve_gap", "curve_gap_plain",
+    "hessian_trace", "sharpness", "stable_rank", "effective_rank", "curve_gap", "curve_gap_plain",
 )
 # what a probe read of a run that diverged; its spikes are kept
 _PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")

@@ -72,6 +72,8 @@ LABELS = {
     "curve_gap / curve_gap_plain": Label("distance from the loss curve with decay ÷ that without decay", "ratio"),
     "hessian_trace": Label("trace of the Hessian", "nats per weight²"),
     "sharpness": Label("scale-free sharpness", "nats"),
+    "stable_rank": Label("mean stable rank of the hidden layers"),
+    "effective_rank": Label("mean effective rank of the hidden layers"),
     **{f"jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖", "root mean square")
        for of in "wx" for link, what in (("logits", "z"), ("softmax", "p"))},
     **{f"relative_jacobian_{of}_{link}": Label(f"‖∂{what}/∂{of}‖ ÷ ‖{what}‖", "root mean square")
