@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "models", "oracle", "resolve")
 _TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
-          "stacked", "updates",
+          "stacked", "lone", "updates",
           "precision", "probes", "schedules")
 _DATA = ("datasets",)
 
