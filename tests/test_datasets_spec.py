@@ -91,7 +91,9 @@ def test_tasks_are_known_without_data(monkeypatch, tmp_path):
 
 
 def test_a_status_digest_names_the_data_and_not_the_archive():
-    digests = [datasets.status(name).sha256 for name in datasets.names()]
+    # a set without a registered digest has one where its files are
+    known = [datasets.status(name) for name in datasets.names()]
+    digests = [status.sha256 for status in known if status.available or status.sha256]
     assert all(len(digest) == 64 for digest in digests) and len(set(digests)) == len(digests)
     assert datasets.status("diabetes").sha256 == datasets.load("diabetes").sha256
     assert datasets.status("sparse").sha256 == datasets.block("sparse", 0).sha256

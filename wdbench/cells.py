@@ -78,7 +78,8 @@ class Run:
 class Data:
     """A replicate's training data and streams: x [n, d] fp64, y [n] fp64, outputs k, task; val likewise; rows of the test split.
 
-    Of a language x and y are [n, context] symbol numbers, and y_test is needed: its models are scored where they are trained.
+    Where rows are many x may be anything with a shape whose rows can be taken by number. Of a language x and y are [n, context]
+    symbol numbers, and y_test is needed: its models are scored where they are trained.
     """
 
     base: str

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from wdbench import endprobes, models, probes, runprobes, schedules, seeds, updates
+from wdbench import endprobes, lone, models, probes, runprobes, schedules, seeds, updates
 from wdbench import precision as precisions
-from wdbench.cells import Data, Run
+from wdbench.cells import FOLLOWERS, Data, Run
 from wdbench.divergence import Watch
-from wdbench.follow import Follow, with_partners
+from wdbench.follow import Follow, partners, with_partners
 from wdbench.measure import Outcome, held_rows, mean_loss, outcomes, trace
 from wdbench.sphere import Sphere
-from wdbench.stack import Phases, Stack, build, clip, coefficients, inputs, noise, padded, scheduled
+from wdbench.stack import Phases, Stack, build, clip, coefficients, held, input_type, noise, padded, scheduled, taken
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
@@ -35,10 +35,11 @@ def checkpoint_steps(steps: int) -> list[int]:
 
 
 def batches(base: str, replicate: int, rows: int, steps: int, size: int) -> np.ndarray:
-    """Row numbers [steps, size]: epochs of fresh permutations, the incomplete last batch of an epoch dropped."""
+    """Row numbers [steps, size] int32: epochs of fresh permutations, the incomplete last batch of an epoch dropped."""
     generator = seeds.generator(base, replicate, "batches")
     per_epoch = rows // size
-    epochs = [generator.permutation(rows)[: per_epoch * size] for _ in range(-(-steps // per_epoch))]
+    # 400,000 steps of 128 rows would be 400 MB in 64 bits
+    epochs = [generator.permutation(rows)[: per_epoch * size].astype(np.int32) for _ in range(-(-steps // per_epoch))]
     return np.concatenate(epochs).reshape(-1, size)[:steps]
 
 
@@ -52,8 +53,20 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
+        first = data[runs[positions[0]].replicate]
+        alone = lone.is_lone(program.model, first.x.shape[1], first.outputs)
+        if alone:
+            for position in (p for p in positions if p < asked):
+                chunk = {runs[position].replicate: [position, *_followed(runs, position)]}
+                yield _train_chunk(program, batch, runs, chunk, data, device, alone)[:1]
+            continue
         for chunk in _chunks(runs, positions, data, program):
             yield [pair for pair in _train_chunk(program, batch, runs, chunk, data, device) if pair[0] < asked]
+
+
+def _followed(runs: list[Run], position: int) -> list[int]:
+    """Positions of the runs that a follower is trained beside, of any other run none."""
+    return [runs.index(run) for run in partners(runs[position])] if runs[position].coupling in FOLLOWERS else []
 
 
 def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
@@ -75,17 +88,18 @@ def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
         yield chunk
 
 
-def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, Outcome]]:
+def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False) -> list[tuple[int, Outcome]]:
     family, options = models.parse(program.model)
     precision = precisions.make(program.precision, program.rounding)
     optimiser = updates.Optimiser(program.optimiser, program.beta1, program.beta2)
     first = data[next(iter(chunk))]
-    stack = Stack(runs, chunk, program.precision, precision.master, family, first.task)
+    stack = Stack(runs, chunk, program.precision, precision.master, family, first.task, alone)
     order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
-    x_all = [inputs(data[r].x, first.task, precision.compute, device) for r in stack.replicates]
-    y_all = [torch.as_tensor(data[r].y).to(device=device, dtype=precision.master) for r in stack.replicates]
+    kinds = input_type(first.task, precision.compute), precision.master
+    x_all, y_all = ([held(rows, kind, device) for rows in parts] for kind, parts in zip(
+        kinds, zip(*((data[r].x, data[r].y) for r in stack.replicates), strict=True), strict=True))
     network = build(family, options, first.x.shape[1], first.outputs, stack, data, precision, device)
-    held = [held_rows(data[r], precision.master, device) for r in stack.replicates]
+    watched = [held_rows(data[r], precision.master, device) for r in stack.replicates]
     lr = stack.numbers(lambda run: run.lr).to(device)
     limits = stack.numbers(lambda run: run.clip).to(device)
     clipped = bool(torch.isfinite(limits).any())
@@ -103,11 +117,10 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
     slices = {name: Slices(w) for name, w in network.params.items()}
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
-    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: mean_loss(network, first.task, held, 0))
+    monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: mean_loss(network, first.task, watched, 0))
     for t in range(1, program.steps + 1):
-        rows = [torch.as_tensor(o[t - 1]) for o in order]
-        x = torch.stack([x_all[i][rows[i]] for i in range(len(rows))])
-        y = torch.stack([y_all[i][rows[i]] for i in range(len(rows))])
+        x, y = (torch.stack([taken(kept[i], rows[t - 1], kind, device) for i, rows in enumerate(order)])
+                for kept, kind in ((x_all, kinds[0]), (y_all, kinds[1])))
         loss, grads = network.gradient(x, y)
         watch.see(t, loss, network.params)
         if follow is not None:
@@ -136,7 +149,7 @@ def _train_chunk(program, batch, runs, chunk, data, device) -> list[tuple[int, O
                 average[name].lerp_(w, 1.0 - program.ema)
         monitor.after(t)
         if t in checked:
-            trajectory.append((t, *trace(network, first.task, held)))
+            trajectory.append((t, *trace(network, first.task, watched)))
         if t == turn < program.steps and not family.affine:
             iterates |= _iterates("mid", network.params, average)
     watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)

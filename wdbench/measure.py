@@ -11,6 +11,9 @@ from wdbench.stack import inputs
 
 TRAJECTORY_ROWS = 256
 TRAJECTORY_CHUNKS = 64
+# numbers in a split (rows x features) that go through a network at once; of more, norms see a part of the training rows
+WHOLE = 2**23
+ROWS_AT_ONCE = 1024
 SPLITS = ("train", "val", "test")
 
 
@@ -146,10 +149,27 @@ def _penalty(network, stack) -> torch.Tensor:
 def _outputs(network, iterates, i: int, data) -> dict[str, dict[str, np.ndarray]]:
     """iterate -> split -> outputs [n, C, k] of replicate i."""
     found = {}
+    whole = all(np.prod(x.shape, dtype=float) <= WHOLE for x in (data.x, data.x_val, data.x_test))
     for name, params in iterates.items():
         part = {key: w[i : i + 1] for key, w in params.items()}
         like = next(iter(part.values()))
-        rows = [torch.as_tensor(x).to(like.device, like.dtype)[None] for x in (data.x, data.x_val, data.x_test)]
+        if not whole:
+            found[name] = {split: _in_parts(network, part, data.x, x, like)
+                           for split, x in zip(SPLITS, (data.x, data.x_val, data.x_test), strict=True)}
+            continue
+        rows = [torch.as_tensor(np.asarray(x)).to(like.device, like.dtype)[None] for x in (data.x, data.x_val, data.x_test)]
         found[name] = {split: predict(network, part, rows[0], x)[0].double().cpu().numpy()
                        for split, x in zip(SPLITS, rows, strict=True)}
     return found
+
+
+def _in_parts(network, params, train, x, like: torch.Tensor) -> np.ndarray:
+    """Outputs [n, C, k] of rows x of one replicate, ROWS_AT_ONCE at a time; norms take their statistics from as many rows of `train`,
+    evenly spaced, the same for every part.
+    """
+    tensor = lambda rows: torch.as_tensor(rows).to(like.device, like.dtype)[None]  # noqa: E731
+    reference = tensor(train[np.unique(np.linspace(0, len(train) - 1, min(ROWS_AT_ONCE, len(train))).round().astype(int))])
+    return np.concatenate([
+        predict(network, params, reference, tensor(x[start : start + ROWS_AT_ONCE]))[0].double().cpu().numpy()
+        for start in range(0, len(x), ROWS_AT_ONCE)
+    ])

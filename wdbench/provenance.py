@@ -17,10 +17,10 @@ PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "oracle", "resolve", "models/families", "models/losses")
 _TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
-          "stacked", "updates", "precision", "probes", "schedules")
+          "stacked", "lone", "updates", "precision", "probes", "schedules")
 # from a data set's values to a block; how the values are read does not enter, their sha256 is in a cell's id
-_DATA = tuple(f"datasets/{name}" for name in ("assembly", "designs", "disturb", "generators", "language", "options", "records", "scaling",
-                                              "spec", "splits", "synthetic", "text", "truth"))
+_DATA = tuple(f"datasets/{name}" for name in ("assembly", "colour", "designs", "disturb", "generators", "language", "options", "records",
+                                              "scaling", "spec", "splits", "synthetic", "text", "tokenfile", "truth"))
 
 
 @cache

@@ -253,6 +253,7 @@ def _data(spec: str, block) -> Data:
     if hasattr(block.X["train"], "tocsr"):
         raise UserError(f"config.yaml: data set {spec!r}: its rows are sparse and only the exact solver takes those; "
                         f"train on {spec}:top=1000 instead")
-    return Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"],
-                       block.y["train"].astype(float), block.X["val"], block.y["val"].astype(float), block.X["test"],
-                       block.y["test"].astype(float))
+    # the symbols of a language stay the small integers that they are: text may be larger than memory
+    y = block.y if block.task == "language" else {part: targets.astype(float) for part, targets in block.y.items()}
+    return Data(datasets.base_name(spec), block.task, block.n_outputs, block.X["train"], y["train"], block.X["val"], y["val"],
+                block.X["test"], y["test"])

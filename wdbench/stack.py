@@ -7,14 +7,16 @@ from functools import reduce
 import numpy as np
 import torch
 
-from wdbench import affine, schedules, seeds, stacked, updates
+from wdbench import affine, lone, schedules, seeds, stacked, updates
 from wdbench import precision as precisions
 from wdbench.cells import DECAY_SHARE, FOLLOWERS
 
 
-def padded(arms: int, precision: str, family, task: str) -> int:
-    """Arms that a stack is filled up to. A language model's products and sums run within a cell: it needs no company."""
-    if task == "language":
+def padded(arms: int, precision: str, family, task: str, lone: bool = False) -> int:
+    """Arms that a stack is filled up to. A language model's products and sums run within a cell, and so do those of a model that is
+    trained alone (`lone.py`): they need no company.
+    """
+    if task == "language" or lone:
         return arms
     master = precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master
     multiple = affine.ARMS_MULTIPLE[master] if family.affine else stacked.ARMS_MULTIPLE
@@ -24,12 +26,12 @@ def padded(arms: int, precision: str, family, task: str) -> int:
 class Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, precision, dtype, family, task):
+    def __init__(self, runs, chunk, precision, dtype, family, task, alone: bool = False):
         self.replicates = list(chunk)
-        arms = padded(max(len(members) for members in chunk.values()), precision, family, task)
+        arms = padded(max(len(members) for members in chunk.values()), precision, family, task, alone)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
-        self.dtype = dtype
+        self.dtype, self.lone = dtype, alone
         self.shape = (len(self.replicates), arms)
 
     def numbers(self, function) -> torch.Tensor:
@@ -43,9 +45,33 @@ class Stack:
         return both[..., 0], both[..., 1]
 
 
+# bytes of the training rows of a replicate that are held in the type they are computed in; of more, each batch is converted by itself
+HELD_BYTES = 2**28
+
+
+def held(array, dtype: torch.dtype, device):
+    """Rows [n, ...] as one tensor where it is no larger than HELD_BYTES, else the array itself; `taken` reads from either."""
+    if np.prod(array.shape, dtype=float) * dtype.itemsize > HELD_BYTES or not isinstance(array, np.ndarray):
+        return array
+    # a file that is mapped read-only is copied: torch knows no tensor that must not be written to
+    return torch.as_tensor(np.require(array, requirements="W")).to(device=device, dtype=dtype)
+
+
+def taken(kept, rows: np.ndarray, dtype: torch.dtype, device) -> torch.Tensor:
+    """The rows numbered `rows` of what `held` kept."""
+    if isinstance(kept, torch.Tensor):
+        return kept[torch.as_tensor(rows)]
+    return torch.as_tensor(np.ascontiguousarray(kept[rows])).to(device=device, dtype=dtype)
+
+
+def input_type(task: str, dtype: torch.dtype) -> torch.dtype:
+    """The type a model's inputs are held in: `dtype`; the symbols of a language are integers."""
+    return torch.int64 if task == "language" else dtype
+
+
 def inputs(array: np.ndarray, task: str, dtype: torch.dtype, device) -> torch.Tensor:
     """Rows as a model takes them: in `dtype`; the symbols of a language as integers."""
-    return torch.as_tensor(array).to(device=device, dtype=torch.int64 if task == "language" else dtype)
+    return torch.as_tensor(array).to(device=device, dtype=input_type(task, dtype))
 
 
 @dataclass
@@ -58,6 +84,7 @@ class Network:
     frozen: Callable[[str], bool] = lambda name: False  # noqa: E731
     gradient: Callable | None = None
     predict: Callable | None = None
+    outputs: int = 1
     module: torch.nn.Module | None = None
 
     def spread(self, numbers: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
@@ -70,25 +97,30 @@ class Network:
 def build(family, options, features, outputs, stack, data, precision, device) -> Network:
     scale = stack.numbers(lambda run: run.init_scale)
     module = family.build(options, features, outputs)
+    if stack.lone:
+        lone.emptied(module)
     normals = {
         name: torch.tensor(np.stack([
             seeds.generator(data[r].base, r, "init", i).standard_normal(tuple(value.shape)) for r in stack.replicates
-        ]))
+        ]), dtype=precision.master)
         for i, (name, value) in enumerate(module.named_parameters())
     }
     if family.affine:
         init = normals[affine.WEIGHT].transpose(1, 2)
-        params = affine.initial(init.to(precision.master), scale)
-        network = Network(params, affine.CELL_AXIS, family.group)
+        params = affine.initial(init, scale)
+        network = Network(params, affine.CELL_AXIS, family.group, outputs=outputs)
         network.gradient = lambda x, y: affine.gradient(network.params, x, y, family.tasks[0], precision.compute)
         network.predict = lambda params, x, compute, reference=None: affine.predict(params, x, compute)
     else:
-        params = stacked.initial(family, options, module, {n: v.to(precision.master) for n, v in normals.items()}, scale)
-        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), module=module)
-        forward = None
-        if family.stacked is not None:
+        params = stacked.initial(family, options, module, normals, scale)
+        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), outputs=outputs,
+                          module=module)
+        forward = lone.forward(module) if stack.lone else None
+        if family.stacked is not None and not stack.lone:
             forward = lambda params, x, reference: family.stacked(options, params, x, reference)  # noqa: E731
         network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute, forward)
+        if stack.lone:
+            network.gradient = lambda x, y: lone.gradient(module, family.loss, network.params, x, y, precision.compute)
         network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference, forward)
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}

@@ -7,6 +7,8 @@ import torch
 SCORED = {"train": 4096, "test": 4096, "val": 2048, "unseen": 2048}
 SCORED_BETWEEN = 512
 CHUNKS_AT_ONCE = 32
+# half a gigabyte in fp32: fewer chunks go through at once where the vocabulary is large
+LOGITS_AT_ONCE = 2**27
 
 
 def score(network, params, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -16,8 +18,9 @@ def score(network, params, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tens
     """
     dtype = next(iter(params.values())).dtype
     loss, wrong = 0.0, 0.0
-    for start in range(0, x.shape[1], CHUNKS_AT_ONCE):
-        part, targets = (values[:, start : start + CHUNKS_AT_ONCE] for values in (x, y))
+    at_once = max(1, min(CHUNKS_AT_ONCE, LOGITS_AT_ONCE // (x.shape[2] * network.outputs)))
+    for start in range(0, x.shape[1], at_once):
+        part, targets = (values[:, start : start + at_once] for values in (x, y))
         # [1, C, n, T, vocabulary]: sums run within a cell
         z = network.predict(params, part, dtype).movedim(2, 1).contiguous()
         index = targets.long()[:, None, :, :, None].expand(*z.shape[:-1], 1)

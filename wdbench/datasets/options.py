@@ -64,6 +64,8 @@ NOISE_FEATURES = count("append k columns of pure N(0, 1) noise", high=10_000)
 LABEL_NOISE = real("share of train and val labels moved to another class", high=1)
 NOISY_TEST = choice("1: test labels get the label noise too", "0", "1")
 IMBALANCE = real("train rows of the largest class over those of the smallest, exponential in between", low=1)
+N_ROWS = count("number of train rows, nested: the rows of a smaller n are the first of a larger one")
+PER_CLASS = count("number of train rows of each class, nested")
 OF_LANGUAGE = {
     "context": Option("int", "symbols a chunk takes in, and predicts", low=1, high=1024),
     "n": count("number of train chunks, nested"),
@@ -73,10 +75,14 @@ OF_LANGUAGE = {
 
 def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Option]:
     """Options of a real data set of this task and kind (tabular, image, text or language)."""
+    if kind == "tokens":
+        return {name: OF_LANGUAGE[name] for name in ("context", "n")}
     if task == "language":
         return dict(OF_LANGUAGE)
+    if kind == "colour":
+        return {"n": N_ROWS, "per_class": PER_CLASS, "label_noise": LABEL_NOISE, "noisy_test": NOISY_TEST, "imbalance": IMBALANCE}
     found = {
-        "n": count("number of train rows, nested: the rows of a smaller n are the first of a larger one"),
+        "n": N_ROWS,
         "scale": choice("transform of the columns, fitted on train", *scales),
         "corrupt": CORRUPT,
         "noise_features": NOISE_FEATURES,
@@ -89,7 +95,7 @@ def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Opt
     if task == "regression":
         found["y_shift"] = Option("float", "added to y, in units of the training sd", low=-1e9, high=1e9)
     else:
-        found["per_class"] = count("number of train rows of each class, nested")
+        found["per_class"] = PER_CLASS
         found["label_noise"] = LABEL_NOISE
         found["noisy_test"] = NOISY_TEST
     if task == "binary":

@@ -21,8 +21,8 @@ class Dataset:
     the row numbers of a test part that the publisher fixed, or None. X and y are None for a generator, whose
     draws belong to a replicate. Where the publisher's images are bytes X may be uint8. For language X is [n]
     uint8 symbol numbers of the whole corpus, y [n] the number of each symbol's document, classes the symbols
-    and features the documents. sha256 covers the raw values; for a generator those of replicate 0 at its
-    default options.
+    and features the documents (of token files: see `tokenfile.load`). sha256 covers the raw values; for a
+    generator those of replicate 0 at its default options.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Dataset:
 class Block:
     """One replicate of one data set: what every arm of a study is trained and measured on.
 
-    X[split] is [n_split, d] float64 or CSR and y[split] is [n_split] (float64, or int64 classes) for split in
-    SPLITS; for language both are [n_split, context] uint8 symbol numbers, y those that follow X's. n_outputs
+    X[split] is [n_split, d] float64, CSR or `colour.Pixels` and y[split] is [n_split] (float64, or int64 classes) for split in
+    SPLITS; for language both are [n_split, context] uint8 or uint16 symbol numbers, y those that follow X's. n_outputs
     is 1 for regression and binary tasks, the number of classes or symbols otherwise. truth is None for
     real data. descriptors are the columns a results row takes from its block, NaN where a quantity does not
     apply. sha256 covers every array.
@@ -89,7 +89,7 @@ def describe(task: str, X: dict, y: dict, n_classes: int, **known) -> dict[str, 
     n, d = X["train"].shape
     nan = float("nan")
     counts = np.bincount(y["train"], minlength=n_classes) if task in ("binary", "multiclass") else None
-    nonzero = X["train"].nnz if sparse.issparse(X["train"]) else np.count_nonzero(X["train"])
+    nonzero = nan if task == "language" else X["train"].nnz if sparse.issparse(X["train"]) else np.count_nonzero(X["train"])
     columns = {
         "n_train": n,
         "n_val": X["val"].shape[0],

