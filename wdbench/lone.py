@@ -38,13 +38,17 @@ def emptied(module: torch.nn.Module) -> None:
                 layer._parameters[name] = torch.nn.Parameter(value.to("meta"))
 
 
-def forward(module: torch.nn.Module) -> Callable:
-    """(params {name: [1, C, *shape]}, x [1, n, ...], reference) -> outputs [1, C, n, ...], cell by cell."""
-    def outputs(params, x, reference):
-        keywords = {} if reference is None else {"reference": reference}
-        arms = range(next(iter(params.values())).shape[1])
-        return torch.stack([functional_call(module, {n: v[0, j] for n, v in params.items()}, (x[0],), keywords) for j in arms])[None]
-    return outputs
+def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None) -> torch.Tensor:
+    """Outputs [1, n, C, ...] of params {name: [1, C, *shape]} on x [1, n, ...], cell by cell: forward pass in `compute`, result in the
+    parameters' type. `reference` as in `stacked.predict`.
+    """
+    master = next(iter(params.values())).dtype
+    keywords = {} if reference is None else {"reference": reference}
+    outputs = []
+    for j in range(next(iter(params.values())).shape[1]):
+        cast = {name: w[0, j].to(compute) for name, w in params.items()}
+        outputs.append(functional_call(module, cast, (precision.inputs(x[0], compute),), keywords).to(master))
+    return torch.stack(outputs, 1)[None]
 
 
 def gradient(module, loss: Callable, params, x, y, compute: torch.dtype):

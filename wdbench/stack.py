@@ -115,13 +115,14 @@ def build(family, options, features, outputs, stack, data, precision, device) ->
         params = stacked.initial(family, options, module, normals, scale)
         network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), outputs=outputs,
                           module=module)
-        forward = lone.forward(module) if stack.lone else None
-        if family.stacked is not None and not stack.lone:
+        forward = None
+        if family.stacked is not None:
             forward = lambda params, x, reference: family.stacked(options, params, x, reference)  # noqa: E731
         network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute, forward)
+        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference, forward)
         if stack.lone:
             network.gradient = lambda x, y: lone.gradient(module, family.loss, network.params, x, y, precision.compute)
-        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference, forward)
+            network.predict = lambda params, x, compute, reference=None: lone.predict(module, params, x, compute, reference)
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}
     network.params = {name: value.to(device) for name, value in params.items()}
