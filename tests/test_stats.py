@@ -157,6 +157,7 @@ def test_slopes():
     x = np.array([-2.0, -1.0, 0.0, 1.0])
     assert stats.slope(x, 3 * x + 1) == pytest.approx(3)
     assert np.isnan(stats.slope(np.ones(3), np.arange(3.0)))
+    assert stats.slope(np.log([0.004, 0.008, 0.016]), np.full(3, np.log(1.7))) == 0
     left, right = stats.end_slopes(x, (x + 1) ** 2)
     assert (left, right) == (pytest.approx(-2), pytest.approx(4))
     assert np.isnan(stats.end_slopes(np.array([0.0, 0.0, 1.0]), np.arange(3.0))).all()

@@ -208,10 +208,11 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Least-squares slope of y on x; NaN with fewer than two distinct x."""
+    """Least-squares slope of y on x, exactly 0 where y is constant; NaN with fewer than two distinct x."""
     centred = x - x.mean()
     scale = float(centred @ centred)
-    return float(centred @ y) / scale if scale > 0 else np.nan
+    # y itself would leave a constant with the rounding of x's mean for a slope, which a verdict would call a direction
+    return float(centred @ (y - y[0])) / scale if scale > 0 else np.nan
 
 
 def end_slopes(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
