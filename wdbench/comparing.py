@@ -1,12 +1,12 @@
 """Runs held against each other: replay of one cell, diff of two folders, verify against the accepted reference."""
 
-import json
+import hashlib
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
-from wdbench import atomic, dictionary, work
+from wdbench import atomic, dictionary, sealing, work
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
@@ -37,7 +37,7 @@ def diff(a: str | Path, b: str | Path) -> bool:
     left, right = Path(a), Path(b)
     same = True
     if (left / "runs.parquet").exists() and (right / "runs.parquet").exists():
-        one, two = (pd.read_parquet(f / "runs.parquet").set_index("cell_id") for f in (left, right))
+        one, two = (sealing.read(f / "runs.parquet").set_index("cell_id") for f in (left, right))
         only = (len(one.index.difference(two.index)), len(two.index.difference(one.index)))
         shared = one.index.intersection(two.index)
         columns = [c for c in one if c in two and c not in dictionary.TIMED]
@@ -61,7 +61,7 @@ def _changed_verdicts(a: Path, b: Path) -> pd.DataFrame:
         path = folder / "verdicts.csv"
         if not path.exists():
             raise UserError(f"{path}: missing; a result folder has a verdicts.csv")
-        tables.append(pd.read_csv(path)[[*VERDICT_KEYS, "verdict"]])
+        tables.append(sealing.read(path)[[*VERDICT_KEYS, "verdict"]])
     both = tables[0].merge(tables[1], on=VERDICT_KEYS, how="outer", suffixes=("_a", "_b")).fillna("(absent)")
     return both[both["verdict_a"] != both["verdict_b"]]
 
@@ -73,9 +73,12 @@ def verify(experiment: Experiment, reference: str | Path) -> bool:
     for path in (where["verdicts"], where["manifest"], reference / "verdicts.csv", reference / "manifest.json"):
         if not path.exists():
             raise UserError(f"{path}: missing; run snakemake --cores 2 first, and give a reference with verdicts.csv and manifest.json")
-    mine, theirs = (json.loads(p.read_text()) for p in (where["manifest"], reference / "manifest.json"))
+    mine, theirs = (sealing.manifest(folder) for folder in (where["folder"], reference))
     if mine["profile"] != theirs["profile"]:
         raise UserError(f"{where['manifest']}: profile: value {mine['profile']!r}: the reference is of profile {theirs['profile']!r}")
+    # the manifest speaks for the rows only as long as they are what it saw
+    if hashlib.sha256(sealing.content(where["runs"])).hexdigest() != mine["tables"]["runs.parquet"]["sha256"]:
+        raise UserError(f"{where['manifest']}: is of other rows than {where['runs']}; run snakemake --cores 2")
     if mine["platform_key"] == theirs["platform_key"] and mine["code"] == theirs["code"]:
         bits = mine["tables"]["runs.parquet"]["content_sha256"] == theirs["tables"]["runs.parquet"]["content_sha256"]
         print(f"same platform and code: the rows are {'equal bit for bit' if bits else 'DIFFERENT'}")
@@ -93,18 +96,18 @@ def accept(experiment: Experiment, reference: str | Path = "results/reference", 
     """Copy this run's verdicts, summary and manifest into the reference, and renew the table in README.md."""
     where, reference = work.paths(experiment), Path(reference)
     for name in ("verdicts", "summary", "manifest"):
-        if not where[name].exists():
-            raise UserError(f"{where[name]}: missing; run snakemake --cores 2 first")
+        sealing.content(where[name])
+    sealing.manifest(where["folder"])
     reference.mkdir(parents=True, exist_ok=True)
     for name in ("verdicts", "manifest"):
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
-    atomic.write_parquet(reference / "summary.parquet", pd.read_csv(where["summary"], low_memory=False))
+    atomic.write_parquet(reference / "summary.parquet", sealing.read(where["summary"]))
     text = Path(readme).read_text(encoding="utf-8")
     begin, end = (text.find(mark) for mark in MARKS)
     if begin < 0 or end < begin:
         raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
-    table = verdict_table(pd.read_csv(where["verdicts"], keep_default_na=False, na_values=[""]))
+    table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]))
     atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
 
 
