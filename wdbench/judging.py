@@ -1,11 +1,12 @@
 """The last stages as the command line calls them: judge, draw, report, show, register. Reads tables, writes tables."""
 
 import datetime
+import io
 
 import pandas as pd
 
-from wdbench import atomic, claims, dictionary, gather, sealing, work
-from wdbench.claims import registration
+from wdbench import atomic, claims, datasets, dictionary, gather, sealing, work
+from wdbench.claims import reach, registration
 from wdbench.config import claims as schema
 from wdbench.config import yamlio
 from wdbench.config.experiment import Experiment
@@ -101,8 +102,16 @@ def show(experiment: Experiment, what: str, name: str | None, where: str) -> Non
     printing.show(lambda table_name: table(experiment, table_name), registered_claims(experiment), what, name, where)
 
 
+def unreachable(experiment: Experiment) -> dict[str, str]:
+    """claim id -> why no outcome of this plan could uphold it; see `claims.reach`."""
+    # through CSV, as the judge reads it: a column of numbers with gaps is no text then
+    plan = pd.read_csv(io.StringIO(gather.plan(experiment).to_csv(index=False)), keep_default_na=False, na_values=[""], low_memory=False)
+    bases = {name: datasets.base_name(name) for name in plan["dataset"].unique()}
+    return reach.unreachable(registered_claims(experiment), expected_rows(plan.assign(dataset_base=plan["dataset"].map(bases))))
+
+
 def register(experiment: Experiment, update: bool) -> None:
-    """Enter new claims in the ledger, with the number of their rows that exist already."""
+    """Enter new claims in the ledger, with the number of their rows that exist already; say which can never be upheld."""
     found = registered_claims(experiment)
     path = experiment.ledger
     seen: dict[str, int] = {}
@@ -116,3 +125,5 @@ def register(experiment: Experiment, update: bool) -> None:
         print(f"  {claim_id}: differs from its entry and is post hoc; --update records the change and keeps the old entry")
     for claim_id in done.withdrawn:
         print(f"  {claim_id}: in the ledger, and no longer in {experiment.claims}")
+    for sentence in unreachable(experiment).values():
+        print(f"  {sentence}")
