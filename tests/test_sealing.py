@@ -36,13 +36,14 @@ def test_a_damaged_table_is_refused_by_name_with_the_command_that_makes_it_again
     path = WRITE[name](tmp_path / name, TABLE)
     if known_by == "manifest":
         (tmp_path / "checksums" / name).unlink()
-        facts = {"tables": {name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}}
+        facts = {"profile": "smoke", "tables": {name: {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}}}
         (tmp_path / "manifest.json").write_text(json.dumps(facts))
         pd.testing.assert_frame_equal(sealing.read(path), TABLE)
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     with pytest.raises(sealing.Damaged) as refusal:
         sealing.read(path)
-    assert str(path) in str(refusal.value) and f"rm {path}; snakemake" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert str(path) in str(refusal.value) and f"rm {path}; snakemake --cores 2" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert ("--config profile=smoke" in str(refusal.value)) == (known_by == "manifest")
 
 
 def test_a_hand_edited_verdict_is_refused_by_diff(tmp_path):

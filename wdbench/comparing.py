@@ -2,11 +2,12 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from wdbench import atomic, dictionary, sealing, work
+from wdbench import atomic, dictionary, judging, sealing, work
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
@@ -95,6 +96,7 @@ def verify(experiment: Experiment, reference: str | Path) -> bool:
 def accept(experiment: Experiment, reference: str | Path = "results/reference", readme: str | Path = "README.md") -> None:
     """Copy this run's verdicts, summary and manifest into the reference, and renew the table in README.md."""
     where, reference = work.paths(experiment), Path(reference)
+    titles = {claim.id: claim.title for claim in judging.registered_claims(experiment)}
     for name in ("verdicts", "summary", "manifest"):
         sealing.content(where[name])
     sealing.manifest(where["folder"])
@@ -107,18 +109,33 @@ def accept(experiment: Experiment, reference: str | Path = "results/reference", 
     begin, end = (text.find(mark) for mark in MARKS)
     if begin < 0 or end < begin:
         raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
-    table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]))
+    table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]), titles)
     atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """Overall verdicts as a Markdown table."""
-    lines = ["| claim | sentence | verdict | effect [95 %], identities: error | n |", "|---|---|---|---|---|"]
-    overall = verdicts[verdicts["dataset"] == "all"]
-    for row in overall.itertuples():
-        effect = "" if pd.isna(row.estimate) else f"{row.estimate:.3g}"
-        if not pd.isna(row.ci_low):
-            effect += f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
-        number = "" if pd.isna(row.n) else f"{int(row.n)}"
-        lines.append(f"| {row.claim_id} | {str(row.sentence).replace('|', '/')} | **{row.verdict}** | {effect} | {number} |")
+def verdict_table(verdicts: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:
+    """Overall verdicts as a Markdown table; titles: claim id -> what it says in plain words, shown below its sentence."""
+    lines = ["| claim | sentence | verdict | effect [95 %]; identities: measured and bound | n |", "|---|---|---|---|---|"]
+    for row in verdicts[verdicts["dataset"] == "all"].itertuples():
+        title = (titles or {}).get(row.claim_id)
+        sentence = _cell(row.sentence) + (f"<br>*{_cell(title)}*" if title else "")
+        verdict = f"**{row.verdict}**" + (" (post hoc)" if str(row.post_hoc) == "True" else "")
+        number = "" if pd.isna(row.n) or row.verdict == "not_tested" else f"{int(row.n)}"
+        lines.append(f"| {row.claim_id} | {sentence} | {verdict} | {_effect(row)} | {number} |")
     return "\n".join(lines)
+
+
+def _effect(row) -> str:
+    if row.verdict == "not_tested" or pd.isna(row.estimate):
+        return ""
+    if row.kind == "identity":
+        # which side of its bound a number is on says whether it is an error or a difference that must be there
+        below = row.estimate < row.margin or row.estimate == row.margin and row.verdict == "holds"
+        return f"{row.estimate:.3g} {'≤' if below else '≥'} {row.margin:.3g}"
+    interval = "" if pd.isna(row.ci_low) else f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
+    return f"{row.estimate:.3g}{interval}"
+
+
+def _cell(text: str) -> str:
+    """Text that GitHub shows as it is inside a table."""
+    return str(text).replace("|", r"\|")

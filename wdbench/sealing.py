@@ -98,7 +98,12 @@ def _expected(path: Path) -> str | None:
 def _cure(path: Path) -> str:
     if path.parent.name == "reference":
         return f"restore it: git checkout -- {path}"
-    return f"delete it and make it again, without training: rm {path}; snakemake --cores 2"
+    try:
+        profile = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8")).get("profile", "core")
+    except (OSError, ValueError, AttributeError):
+        profile = "core"
+    which = "" if profile == "core" else f" --config profile={profile}"
+    return f"delete it and make it again, without training: rm {path}; snakemake --cores 2{which}"
 
 
 def _sum(content: bytes) -> str:
