@@ -1,7 +1,9 @@
 # Data -> exact minimisers and packs of cells -> tables -> verdicts -> figures -> report.
 # Rules only; what is in a pack and when it is stale is decided in wdbench/workflow.py.
+from wdbench.lock import hold
 from wdbench.workflow import Workflow
 
+hold()
 wdbench = Workflow(config)
 
 

@@ -114,7 +114,8 @@ def test_an_optimum_at_the_edge_is_inconclusive_unless_the_claim_allows_it(best,
     runs = world(-0.1, best=best, lambdas=(0.01, 0.1, 1.0, 10.0, 100.0))
     row = judge(runs, [claim()], plan(runs)).verdicts.iloc[1]
     assert (row["verdict"], row["selection_edge_share"]) == ("inconclusive", 1.0)
-    assert row["reason"] == "grid: treatment chose an end of its grid in 100% of the blocks"
+    end = f"lambda_rel {'highest' if best == 100.0 else 'lowest'} ({best:g}) in 10 of 10"
+    assert row["reason"] == f"grid: treatment chose an end of its grid in 100% of the blocks: {end}"
     allowed = claim(arms=arms({"edge": {edge: "a reason"}}))
     row = judge(runs, [allowed], plan(runs)).verdicts.iloc[1]
     assert (row["verdict"], row["selection_edge_share"]) == ("supported", 0.0)

@@ -280,7 +280,9 @@ def test_estimates_have_the_digits_of_their_interval():
     assert words.estimate(row, CLAIMS["C2"]) == "+0.067 [0.016, 0.119]"
     tiny = {"estimate": -2e-7, "ci_low": -3e-7, "ci_high": -1e-7}
     assert words.estimate(tiny, CLAIMS["C2"]) == "−2.0 [−3.0, −1.0] ×10⁻⁷"
-    assert words.estimate({"estimate": 3e-9, "ci_low": np.nan}, CLAIMS["I5"]) == "largest error 3.0×10⁻⁹"
+    assert words.estimate({"estimate": 3e-9, "ci_low": np.nan}, CLAIMS["I5"]) == "measured 3.0×10⁻⁹"
+    bounded = {"estimate": 0.5, "margin": 0.25, "equation": "measured >= bound", "ci_low": np.nan}
+    assert words.estimate(bounded, CLAIMS["I5"]) == f"measured {words.number(0.5)} ≥ {words.number(0.25)}"
     assert words.estimate({"estimate": np.nan}, CLAIMS["A2"]) == ""
 
 

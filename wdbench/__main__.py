@@ -160,14 +160,14 @@ def identities(experiment, ids):
 
     Example: python -m wdbench identities I15
     """
-    from wdbench import atomic, work
     from wdbench import identities as checks
+    from wdbench import sealing, work
 
     table = checks.run_all(list(ids) or None)
     if ids:
         click.echo(table.to_string(index=False))
     else:
-        atomic.write_csv(work.paths(experiment)["identities"], table)
+        sealing.write_csv(work.paths(experiment)["identities"], table)
 
 
 @main.command()
@@ -201,10 +201,10 @@ def torch_flags(experiment):
 
     Example: python -m wdbench torch-flags
     """
-    from wdbench import atomic, work
+    from wdbench import sealing, work
     from wdbench import torch_flags as flags
 
-    atomic.write_csv(work.paths(experiment)["torch_flags"], flags.measure())
+    sealing.write_csv(work.paths(experiment)["torch_flags"], flags.measure())
 
 
 @main.command()

@@ -1,12 +1,13 @@
 """Runs held against each other: replay of one cell, diff of two folders, verify against the accepted reference."""
 
-import json
+import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from wdbench import atomic, dictionary, work
+from wdbench import atomic, dictionary, judging, sealing, work
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
@@ -37,7 +38,7 @@ def diff(a: str | Path, b: str | Path) -> bool:
     left, right = Path(a), Path(b)
     same = True
     if (left / "runs.parquet").exists() and (right / "runs.parquet").exists():
-        one, two = (pd.read_parquet(f / "runs.parquet").set_index("cell_id") for f in (left, right))
+        one, two = (sealing.read(f / "runs.parquet").set_index("cell_id") for f in (left, right))
         only = (len(one.index.difference(two.index)), len(two.index.difference(one.index)))
         shared = one.index.intersection(two.index)
         columns = [c for c in one if c in two and c not in dictionary.TIMED]
@@ -61,7 +62,7 @@ def _changed_verdicts(a: Path, b: Path) -> pd.DataFrame:
         path = folder / "verdicts.csv"
         if not path.exists():
             raise UserError(f"{path}: missing; a result folder has a verdicts.csv")
-        tables.append(pd.read_csv(path)[[*VERDICT_KEYS, "verdict"]])
+        tables.append(sealing.read(path)[[*VERDICT_KEYS, "verdict"]])
     both = tables[0].merge(tables[1], on=VERDICT_KEYS, how="outer", suffixes=("_a", "_b")).fillna("(absent)")
     return both[both["verdict_a"] != both["verdict_b"]]
 
@@ -73,9 +74,12 @@ def verify(experiment: Experiment, reference: str | Path) -> bool:
     for path in (where["verdicts"], where["manifest"], reference / "verdicts.csv", reference / "manifest.json"):
         if not path.exists():
             raise UserError(f"{path}: missing; run snakemake --cores 2 first, and give a reference with verdicts.csv and manifest.json")
-    mine, theirs = (json.loads(p.read_text()) for p in (where["manifest"], reference / "manifest.json"))
+    mine, theirs = (sealing.manifest(folder) for folder in (where["folder"], reference))
     if mine["profile"] != theirs["profile"]:
         raise UserError(f"{where['manifest']}: profile: value {mine['profile']!r}: the reference is of profile {theirs['profile']!r}")
+    # the manifest speaks for the rows only as long as they are what it saw
+    if hashlib.sha256(sealing.content(where["runs"])).hexdigest() != mine["tables"]["runs.parquet"]["sha256"]:
+        raise UserError(f"{where['manifest']}: is of other rows than {where['runs']}; run snakemake --cores 2")
     if mine["platform_key"] == theirs["platform_key"] and mine["code"] == theirs["code"]:
         bits = mine["tables"]["runs.parquet"]["content_sha256"] == theirs["tables"]["runs.parquet"]["content_sha256"]
         print(f"same platform and code: the rows are {'equal bit for bit' if bits else 'DIFFERENT'}")
@@ -92,30 +96,46 @@ def verify(experiment: Experiment, reference: str | Path) -> bool:
 def accept(experiment: Experiment, reference: str | Path = "results/reference", readme: str | Path = "README.md") -> None:
     """Copy this run's verdicts, summary and manifest into the reference, and renew the table in README.md."""
     where, reference = work.paths(experiment), Path(reference)
+    titles = {claim.id: claim.title for claim in judging.registered_claims(experiment)}
     for name in ("verdicts", "summary", "manifest"):
-        if not where[name].exists():
-            raise UserError(f"{where[name]}: missing; run snakemake --cores 2 first")
+        sealing.content(where[name])
+    sealing.manifest(where["folder"])
     reference.mkdir(parents=True, exist_ok=True)
     for name in ("verdicts", "manifest"):
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
-    atomic.write_parquet(reference / "summary.parquet", pd.read_csv(where["summary"], low_memory=False))
+    atomic.write_parquet(reference / "summary.parquet", sealing.read(where["summary"]))
     text = Path(readme).read_text(encoding="utf-8")
     begin, end = (text.find(mark) for mark in MARKS)
     if begin < 0 or end < begin:
         raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
-    table = verdict_table(pd.read_csv(where["verdicts"], keep_default_na=False, na_values=[""]))
+    table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]), titles)
     atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """Overall verdicts as a Markdown table."""
-    lines = ["| claim | sentence | verdict | effect [95 %], identities: error | n |", "|---|---|---|---|---|"]
-    overall = verdicts[verdicts["dataset"] == "all"]
-    for row in overall.itertuples():
-        effect = "" if pd.isna(row.estimate) else f"{row.estimate:.3g}"
-        if not pd.isna(row.ci_low):
-            effect += f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
-        number = "" if pd.isna(row.n) else f"{int(row.n)}"
-        lines.append(f"| {row.claim_id} | {str(row.sentence).replace('|', '/')} | **{row.verdict}** | {effect} | {number} |")
+def verdict_table(verdicts: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:
+    """Overall verdicts as a Markdown table; titles: claim id -> what it says in plain words, shown below its sentence."""
+    lines = ["| claim | sentence | verdict | effect [95 %]; identities: measured and bound | n |", "|---|---|---|---|---|"]
+    for row in verdicts[verdicts["dataset"] == "all"].itertuples():
+        title = (titles or {}).get(row.claim_id)
+        sentence = _cell(row.sentence) + (f"<br>*{_cell(title)}*" if title else "")
+        verdict = f"**{row.verdict}**" + (" (post hoc)" if str(row.post_hoc) == "True" else "")
+        number = "" if pd.isna(row.n) or row.verdict == "not_tested" else f"{int(row.n)}"
+        lines.append(f"| {row.claim_id} | {sentence} | {verdict} | {_effect(row)} | {number} |")
     return "\n".join(lines)
+
+
+def _effect(row) -> str:
+    if row.verdict == "not_tested" or pd.isna(row.estimate):
+        return ""
+    if row.kind == "identity":
+        # which side of its bound a number is on says whether it is an error or a difference that must be there
+        below = row.estimate < row.margin or row.estimate == row.margin and row.verdict == "holds"
+        return f"{row.estimate:.3g} {'≤' if below else '≥'} {row.margin:.3g}"
+    interval = "" if pd.isna(row.ci_low) else f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
+    return f"{row.estimate:.3g}{interval}"
+
+
+def _cell(text: str) -> str:
+    """Text that GitHub shows as it is inside a table."""
+    return str(text).replace("|", r"\|")

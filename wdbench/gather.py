@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wdbench import atomic, datasets, dictionary, grid, provenance, stats, work
+from wdbench import atomic, datasets, dictionary, grid, provenance, sealing, stats, work
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
@@ -54,7 +54,7 @@ def gather(experiment: Experiment) -> dict[str, Path]:
     packs, absent = available_packs(experiment)
     planned = plan(experiment)
     expected = planned[planned["pack"].isin(packs)]
-    runs = _concatenate(where["packs"], packs, "")
+    runs = _concatenate(experiment, packs, "")
     missing = set(expected["cell_id"]) - set(runs["cell_id"])
     foreign = set(runs["cell_id"]) - set(expected["cell_id"])
     if missing or foreign:
@@ -62,39 +62,39 @@ def gather(experiment: Experiment) -> dict[str, Path]:
                         f"run snakemake --cores 2 again")
     # in one piece: packs of many kinds have many columns in different places
     runs = runs.assign(**{name: np.nan for name in ALWAYS if name not in runs}).copy()
-    supports = _concatenate(where["packs"], packs, ".supports")
+    supports = _concatenate(experiment, packs, ".supports")
     if len(supports):
         runs = runs.assign(support_jaccard=jaccard(runs, supports))
     written = {
-        "plan": atomic.write_csv(where["plan"], planned.assign(available=planned["pack"].isin(packs))),
-        "runs": atomic.write_parquet(where["runs"], dictionary.ordered(runs, "runs")),
-        "trajectories": atomic.write_parquet(where["trajectories"], _concatenate(where["packs"], packs, ".trajectories")),
-        "supports": atomic.write_parquet(where["supports"], supports),
-        "oracle": atomic.write_parquet(where["oracle"], _oracles(where["oracles"], experiment, packs)),
-        "summary": atomic.write_csv(where["summary"], summary(runs)),
-        "datasets": atomic.write_csv(where["datasets"], dataset_table(experiment, absent)),
+        "plan": sealing.write_csv(where["plan"], planned.assign(available=planned["pack"].isin(packs))),
+        "runs": sealing.write_parquet(where["runs"], dictionary.ordered(runs, "runs")),
+        "trajectories": sealing.write_parquet(where["trajectories"], _concatenate(experiment, packs, ".trajectories")),
+        "supports": sealing.write_parquet(where["supports"], supports),
+        "oracle": sealing.write_parquet(where["oracle"], _oracles(experiment, packs)),
+        "summary": sealing.write_csv(where["summary"], summary(runs)),
+        "datasets": sealing.write_csv(where["datasets"], dataset_table(experiment, absent)),
     }
     return written
 
 
-def _concatenate(folder: Path, packs: list[str], suffix: str) -> pd.DataFrame:
+def _concatenate(experiment: Experiment, packs: list[str], suffix: str) -> pd.DataFrame:
     frames = []
     for pack in packs:
-        path = folder / f"{pack}{suffix}.parquet"
+        path = work.paths(experiment)["packs"] / f"{pack}{suffix}.parquet"
         try:
-            frame = pd.read_parquet(path)
-        except FileNotFoundError:
-            raise UserError(f"{path}: missing; run snakemake --cores 2 again") from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: damaged ({error}); delete it and run snakemake --cores 2 again") from None
+            frame = sealing.read(path)
+        except sealing.Damaged:
+            sealing.set_aside(path)
+            work.train(experiment, pack)
+            frame = sealing.read(path)
         if len(frame):
             frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"cell_id": pd.Series(dtype=str)})
 
 
-def _oracles(folder: Path, experiment: Experiment, packs: list[str]) -> pd.DataFrame:
+def _oracles(experiment: Experiment, packs: list[str]) -> pd.DataFrame:
     bases = sorted({p.split("~")[0] for p in packs if grid.has_oracle(p)})
-    frames = [pd.read_parquet(folder / f"{base}.parquet").drop(columns=["key", "weights", "bias"]) for base in bases]
+    frames = [work.solutions(experiment, base).drop(columns=["key", "weights", "bias"]) for base in bases]
     if not frames:
         return pd.DataFrame({"dataset": pd.Series(dtype=str)})
     return pd.concat(frames, ignore_index=True).rename(columns={"lam": "lambda_given", "lam_unit": "lambda_unit"})
@@ -161,12 +161,12 @@ def manifest(experiment: Experiment) -> Path:
     for name in ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
                  "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags", "dictionary"):
         path = where[name]
-        content = path.read_bytes()
+        content = sealing.content(path)
         tables[path.name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
+            frame = sealing.read(path)
             tables[path.name] |= {"rows": len(frame), "content_sha256": content_digest(frame)}
-    runs = pd.read_parquet(where["runs"], columns=["cell_id", "status", "train_seconds"])
+    runs = sealing.read(where["runs"], columns=["cell_id", "status", "train_seconds"])
     facts = {
         "profile": experiment.profile, "cells": len(runs), "status": runs["status"].value_counts().sort_index().to_dict(),
         "train_seconds": float(runs["train_seconds"].sum()), **provenance.commit(),

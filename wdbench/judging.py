@@ -1,16 +1,15 @@
 """The last stages as the command line calls them: judge, draw, report, show, register. Reads tables, writes tables."""
 
 import datetime
-import json
+import io
 
 import pandas as pd
 
-from wdbench import atomic, claims, dictionary, gather, work
-from wdbench.claims import registration
+from wdbench import atomic, claims, datasets, dictionary, gather, sealing, work
+from wdbench.claims import reach, registration
 from wdbench.config import claims as schema
 from wdbench.config import yamlio
 from wdbench.config.experiment import Experiment
-from wdbench.errors import UserError
 
 
 def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
@@ -23,14 +22,7 @@ def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
 def table(experiment: Experiment, name: str) -> pd.DataFrame:
     """A published table. Raises UserError where it is missing or damaged."""
     path = work.paths(experiment)[name]
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: missing; run snakemake --cores 2 first") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and run snakemake --cores 2 again") from None
+    return sealing.read(path) if path.suffix == ".parquet" else sealing.read(path, keep_default_na=False, na_values=[""])
 
 
 def judge(experiment: Experiment) -> None:
@@ -42,7 +34,7 @@ def judge(experiment: Experiment) -> None:
     judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(experiment.ledger),
                              table(experiment, "identities"), absent, str(experiment.claims), experiment.elsewhere)
     for name in ("selected", "effects", "verdicts"):
-        atomic.write_csv(where[name], getattr(judgement, name))
+        sealing.write_csv(where[name], getattr(judgement, name))
 
 
 def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
@@ -70,10 +62,10 @@ def conclude(experiment: Experiment) -> None:
         structure, rules = meanings.mechanisms(ids), meanings.advice(ids)
     verdicts, effects = table(experiment, "verdicts"), table(experiment, "effects")
     evidence = mechanisms.table(structure, found, verdicts, effects)
-    atomic.write_csv(where["mechanisms"], evidence)
-    atomic.write_csv(where["mechanism_pairs"], mechanisms.pairs(evidence, structure))
-    atomic.write_csv(where["advice"], advice.table(rules, found, verdicts, effects))
-    atomic.write_csv(where["precision"], precision.table(table(experiment, "runs")))
+    sealing.write_csv(where["mechanisms"], evidence)
+    sealing.write_csv(where["mechanism_pairs"], mechanisms.pairs(evidence, structure))
+    sealing.write_csv(where["advice"], advice.table(rules, found, verdicts, effects))
+    sealing.write_csv(where["precision"], precision.table(table(experiment, "runs")))
 
 
 def draw(experiment: Experiment, processes: int = 1) -> None:
@@ -95,11 +87,11 @@ def report(experiment: Experiment) -> None:
              "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags")
     tables = {name: table(experiment, name) for name in names}
     tables["dictionary"] = dictionary.describe(tables)
-    atomic.write_csv(where["dictionary"], tables["dictionary"])
+    sealing.write_csv(where["dictionary"], tables["dictionary"])
     gather.manifest(experiment)
     checks = where["folder"] / "data_checks.csv"
-    tables["data_checks"] = pd.read_csv(checks) if checks.exists() else pd.DataFrame()
-    html = render(tables, registered_claims(experiment), json.loads(where["manifest"].read_text()), load(where["figures"]))
+    tables["data_checks"] = sealing.read(checks) if checks.exists() else pd.DataFrame()
+    html = render(tables, registered_claims(experiment), sealing.manifest(where["folder"]), load(where["figures"]))
     atomic.write_text(where["report"], html)
 
 
@@ -110,8 +102,16 @@ def show(experiment: Experiment, what: str, name: str | None, where: str) -> Non
     printing.show(lambda table_name: table(experiment, table_name), registered_claims(experiment), what, name, where)
 
 
+def unreachable(experiment: Experiment) -> dict[str, str]:
+    """claim id -> why no outcome of this plan could uphold it; see `claims.reach`."""
+    # through CSV, as the judge reads it: a column of numbers with gaps is no text then
+    plan = pd.read_csv(io.StringIO(gather.plan(experiment).to_csv(index=False)), keep_default_na=False, na_values=[""], low_memory=False)
+    bases = {name: datasets.base_name(name) for name in plan["dataset"].unique()}
+    return reach.unreachable(registered_claims(experiment), expected_rows(plan.assign(dataset_base=plan["dataset"].map(bases))))
+
+
 def register(experiment: Experiment, update: bool) -> None:
-    """Enter new claims in the ledger, with the number of their rows that exist already."""
+    """Enter new claims in the ledger, with the number of their rows that exist already; say which can never be upheld."""
     found = registered_claims(experiment)
     path = experiment.ledger
     seen: dict[str, int] = {}
@@ -125,3 +125,5 @@ def register(experiment: Experiment, update: bool) -> None:
         print(f"  {claim_id}: differs from its entry and is post hoc; --update records the change and keeps the old entry")
     for claim_id in done.withdrawn:
         print(f"  {claim_id}: in the ledger, and no longer in {experiment.claims}")
+    for sentence in unreachable(experiment).values():
+        print(f"  {sentence}")

@@ -38,6 +38,8 @@ PIPED = (
 ADVICE_COLUMNS = "model precision question advice no_advice claim_id part verdict estimate ci_low ci_high n".split()
 MECHANISM_COLUMNS = "model discriminator claim_id part outcome story predicted agreement".split()
 IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
+# beside a relation >= a number is no error: it had to be that large
+IDENTITY_HEADERS = ["measured" if c == "max_error" else "bound" if c == "tolerance" else c for c in IDENTITY_COLUMNS]
 _STYLES = {
     "supported": "bold blue",
     "holds": "bold blue",
@@ -302,4 +304,4 @@ def _identities(load, claims, name, where, out) -> None:
             raise UserError(f"show identities: value {name!r}: no such identity; valid: {', '.join(known)}")
     rows = rows.astype({"holds": "boolean"})
     rows["result"] = rows["holds"].map({True: "holds", False: "fails"}).astype(object).fillna("not_tested")
-    table(IDENTITY_COLUMNS, _records(rows, IDENTITY_COLUMNS), out)
+    table(IDENTITY_HEADERS, _records(rows, IDENTITY_COLUMNS), out)

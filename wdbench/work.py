@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wdbench import atomic, datasets, grid, orphans, provenance
+from wdbench import atomic, datasets, grid, orphans, provenance, sealing
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 from wdbench.grid import Cell
@@ -77,9 +77,9 @@ def train(experiment: Experiment, pack: str) -> Path:
         order = {cell_id: i for i, cell_id in enumerate(ids.values())}
         if len(table):
             table = table.iloc[table["cell_id"].map(order).argsort(kind="stable")]
-        atomic.write_parquet(where["packs"] / f"{pack}.{kind}.parquet", table)
+        sealing.write_parquet(where["packs"] / f"{pack}.{kind}.parquet", table)
     progress.close()
-    return atomic.write_parquet(where["packs"] / f"{pack}.parquet", rows)
+    return sealing.write_parquet(where["packs"] / f"{pack}.parquet", rows)
 
 
 def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str]):
@@ -137,10 +137,7 @@ class Solutions:
 
     @classmethod
     def read(cls, experiment: Experiment, base: str) -> "Solutions":
-        path = paths(experiment)["oracles"] / f"{base}.parquet"
-        if not path.exists():
-            raise UserError(f"{path}: missing; run: python -m wdbench oracle {base}")
-        return cls(pd.read_parquet(path))
+        return cls(solutions(experiment, base))
 
     @staticmethod
     def key(cell: Cell) -> str:
@@ -155,6 +152,18 @@ class Solutions:
                             f"{datasets.base_name(cell.dataset)}")
         shape = (row["n_features"], row["n_outputs"])
         return Solution(np.asarray(row["weights"]).reshape(shape), np.asarray(row["bias"]), row["objective"], row["certificate"])
+
+
+def solutions(experiment: Experiment, base: str) -> pd.DataFrame:
+    """The table that `oracle` wrote; a damaged one is set aside and made again. Raises UserError where there is none."""
+    path = paths(experiment)["oracles"] / f"{base}.parquet"
+    if not path.exists():
+        raise UserError(f"{path}: missing; run: python -m wdbench oracle {base}")
+    try:
+        return sealing.read(path)
+    except sealing.Damaged:
+        sealing.set_aside(path)
+        return sealing.read(oracle(experiment, base))
 
 
 def oracle(experiment: Experiment, base: str) -> Path:
@@ -195,7 +204,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
                 "n_outputs": solution.W.shape[1], "weights": solution.W.ravel().tolist(), "bias": solution.b.tolist(),
             }
         store.save(f"{base}~oracle", {"rows": pd.DataFrame([known[key] for key in keys])})
-    return atomic.write_parquet(path, pd.DataFrame([known[key] for key in problems]).drop(columns="cell_id"))
+    return sealing.write_parquet(path, pd.DataFrame([known[key] for key in problems]).drop(columns="cell_id"))
 
 
 class Progress:

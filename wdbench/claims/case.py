@@ -34,7 +34,7 @@ class Case:
 
     claim: Claim
     fixed: Ruling | None = None
-    identity_numbers: dict[str, float] = field(default_factory=dict)
+    identity_numbers: dict[str, float | str] = field(default_factory=dict)
     absent: dict[str, Ruling] = field(default_factory=dict)
     tested: dict[str, Tested] = field(default_factory=dict)
     pooled: Tested | None = None
@@ -43,6 +43,7 @@ class Case:
     effects: pd.DataFrame | None = None
     n_diverged: dict[str, int] = field(default_factory=dict)
     edges: dict[str, dict[str, float]] = field(default_factory=dict)
+    ends: dict[str, dict[str, str]] = field(default_factory=dict)
     note: str = ""
     secondary: "Case | None" = None
     naive: "Case | None" = None

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from wdbench import filters
-from wdbench.claims.kinds import Ruling
+from wdbench.claims.kinds import Ruling, number
 from wdbench.claims.selection import KEYS, in_studies, with_strata
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
@@ -141,7 +141,32 @@ def edge_shares(claim: Claim, selected: pd.DataFrame) -> dict[str, float]:
     """arm -> share of its points of this stratum whose choice sits on an end of its grid that the claim does not
     allow.
     """
-    shares = {}
+    return {arm: float(rows["edge"].map(lambda text, allowed=allowed: any(end not in allowed for end in text.split())).mean())
+            for arm, rows, allowed in _choices(claim, selected)}
+
+
+def ends_chosen(claim: Claim, selected: pd.DataFrame) -> dict[str, str]:
+    """arm -> the ends of its grid that this stratum's blocks chose and the claim does not allow, most frequent first, with the least
+    and greatest value there and the number of blocks: `lambda_rel highest (3) in 7 of 10`; arms without any are left out.
+    """
+    told = {}
+    for arm, rows, allowed in _choices(claim, selected):
+        found = [(end, index) for index, text in rows["edge"].items() for end in text.split() if end not in allowed]
+        ends = pd.DataFrame(found, columns=["end", "row"]).groupby("end", sort=True)["row"].agg(list)
+        parts = []
+        for end in sorted(ends.index, key=lambda name, ends=ends: -len(ends[name])):
+            column, _, side = end.rpartition(".")
+            values = filters.floats(rows.loc[ends[end], column]) if column in rows else pd.Series(dtype=float)
+            low_high = dict.fromkeys(number(v) for v in (values.min(), values.max())) if len(values) else ()
+            shown = f" ({' to '.join(low_high)})" if low_high else ""
+            parts.append(f"{column} {side}est{shown} in {len(ends[end])} of {len(rows)}")
+        if parts:
+            told[arm] = ", ".join(parts)
+    return told
+
+
+def _choices(claim: Claim, selected: pd.DataFrame):
+    """(arm, the row that it chose at each point, ends that the claim allows) of arms that choose."""
     for arm, rows in selected.drop_duplicates([*KEYS, "arm", "cell_id"]).groupby("arm", sort=True):
         select = claim.arms[str(arm)].select
         if select is None or select.rule == "mean":
@@ -149,14 +174,13 @@ def edge_shares(claim: Claim, selected: pd.DataFrame) -> dict[str, float]:
         if select.rule == "grid":
             # of a whole grid the best cell is the choice
             rows = rows.dropna(subset=["selected_value"]).sort_values("selected_value", kind="stable").drop_duplicates(KEYS)
-        flagged = rows["edge"].map(lambda text, allowed=select.edge: any(end not in allowed for end in text.split()))
-        shares[str(arm)] = float(flagged.mean())
-    return shares
+        yield str(arm), rows, select.edge
 
 
-def at_edge(shares: dict[str, float]) -> Ruling | None:
-    """`inconclusive (grid)` where an arm's optimum lies mostly at the end of its grid."""
+def at_edge(shares: dict[str, float], ends: dict[str, str] | None = None) -> Ruling | None:
+    """`inconclusive (grid)` where an arm's optimum lies mostly at the end of its grid; ends: see `ends_chosen`."""
     for arm, share in shares.items():
         if share > MOST_AT_EDGE:
-            return Ruling("inconclusive", f"grid: {arm} chose an end of its grid in {share:.0%} of the blocks")
+            which = f": {ends[arm]}" if ends and arm in ends else ""
+            return Ruling("inconclusive", f"grid: {arm} chose an end of its grid in {share:.0%} of the blocks{which}")
     return None

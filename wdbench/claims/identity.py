@@ -11,9 +11,10 @@ same unit. Only rows of kind `statement` decide; `counter` rows document where a
 """
 
 
-def judge_identity(name: str, checks: pd.DataFrame | None) -> tuple[Ruling, dict[str, float]]:
-    """Ruling of the identity `name`, and its row's numbers: estimate (error of the check nearest to, or farthest beyond, its
-    tolerance), margin (that tolerance), n (inputs).
+def judge_identity(name: str, checks: pd.DataFrame | None) -> tuple[Ruling, dict[str, float | str]]:
+    """Ruling of the identity `name`, and its row's numbers: estimate (what was measured by the check nearest to, or farthest
+    beyond, its bound; among the checks that two things differ, if it has such), margin (that bound), equation (on which side of
+    it the number must lie, <= or >=), component (the check), n (inputs).
 
     HOLDS: max_error <= tolerance (>= where the check says that two things must differ) for every statement. No statistics. A
     check that could not be tried (no error at all) decides nothing; a missing identity is not tested.
@@ -23,15 +24,27 @@ def judge_identity(name: str, checks: pd.DataFrame | None) -> tuple[Ruling, dict
     if rows.empty:
         return Ruling("not_tested", f"identity {name} was not checked in this run"), {}
     error, tolerance = rows["max_error"].to_numpy(float), rows["tolerance"].to_numpy(float)
+    worst, failed = shown_check(rows)
+    label = " ".join(str(part) for part in (rows["check"].iloc[worst], rows["case"].iloc[worst]) if pd.notna(part) and part != "")
+    shown = f"{label}: measured {number(error[worst])} {rows['relation'].iloc[worst]} {number(tolerance[worst])}"
+    numbers = {"estimate": float(error[worst]), "margin": float(tolerance[worst]), "n": int(rows["inputs"].sum()), "component": label,
+               "equation": f"measured {rows['relation'].iloc[worst]} bound"}
+    if failed:
+        return Ruling("fails", f"{failed} of {len(rows)} checks are beyond their bound; the worst is {shown}"), numbers
+    return Ruling("holds", f"all {len(rows)} checks keep to their bound; shown is {shown}"), numbers
+
+
+def shown_check(rows: pd.DataFrame) -> tuple[int, int]:
+    """(position of the check that stands for these statements, number beyond their bounds).
+
+    The check farthest beyond its bound, or nearest to it; among the checks that two things differ, where there are such and all hold.
+    """
+    error, tolerance = rows["max_error"].to_numpy(float), rows["tolerance"].to_numpy(float)
     differ = rows["relation"].to_numpy() == ">="
     with np.errstate(all="ignore"):
         use = np.where(differ, tolerance / error, np.where(tolerance > 0, error / tolerance, np.where(error == 0, 0.0, np.inf)))
     use = np.where(np.isnan(use), np.inf, use)
-    worst = int(np.argmax(use))
     failed = int((use > 1).sum())
-    label = " ".join(str(part) for part in (rows["check"].iloc[worst], rows["case"].iloc[worst]) if pd.notna(part) and part != "")
-    shown = f"{label}: error {number(error[worst])} {rows['relation'].iloc[worst]} {number(tolerance[worst])}"
-    numbers = {"estimate": float(error[worst]), "margin": float(tolerance[worst]), "n": int(rows["inputs"].sum())}
-    if failed:
-        return Ruling("fails", f"{failed} of {len(rows)} checks are beyond their tolerance; the worst is {shown}"), numbers
-    return Ruling("holds", f"all {len(rows)} checks keep to their tolerance; the nearest to it is {shown}"), numbers
+    # a sentence that two things differ is told by how far they do, not by a part of it that says how equal something else is
+    told = use if failed or not differ.any() else np.where(differ, use, -1.0)
+    return int(np.argmax(told)), failed

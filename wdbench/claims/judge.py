@@ -122,6 +122,7 @@ def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case
             case.absent[stratum] = Ruling("not_tested", reason)
             continue
         case.edges[stratum] = gate.edge_shares(claim, here)
+        case.ends[stratum] = gate.ends_chosen(claim, here)
         case.tested[stratum] = _test(claim, kind, stratum, effects)
     case.effects = case.effects.assign(
         used=case.effects["effect"].notna() & case.effects["stratum"].isin(list(case.tested))

@@ -62,7 +62,7 @@ def _rulings(case: Case, corrected: bool) -> dict[str, tuple[Ruling, Component, 
         ruling, component = weakest(case.claim, tested, float(p_holm))
         ruling = kind.review(case.claim, case.contrasts[case.contrasts["stratum"] == stratum], ruling)
         if corrected:
-            ruling = gate.at_edge(case.edges[stratum]) or ruling
+            ruling = gate.at_edge(case.edges[stratum], case.ends[stratum]) or ruling
         rulings[stratum] = (ruling, component, float(p_holm))
     return rulings
 
@@ -135,7 +135,8 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
     """Everything of a row that is measured; `stratum` None: over all."""
     claim = case.claim
     tested = case.pooled if stratum is None else case.tested.get(stratum)
-    component = weakest(claim, tested, p_holm)[1] if tested is not None else None
+    # numbers beside `not_tested` would be read as a result
+    component = weakest(claim, tested, p_holm)[1] if tested is not None and ruling.verdict != "not_tested" else None
     estimate = component.estimate if component is not None else EMPTY
     margin = component.margin if component is not None else min(map(claim.margin_of, claim.metric or ("event",)))
     here = lambda table: table if stratum is None or table is None else table[table["stratum"] == stratum]  # noqa: E731
@@ -150,8 +151,8 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
         "ci_tost_low": estimate.low_tost,
         "ci_tost_high": estimate.high_tost,
         "margin": margin,
-        "p_value": tested.p if tested is not None else np.nan,
-        "p_holm": p_holm,
+        "p_value": tested.p if component is not None else np.nan,
+        "p_holm": p_holm if component is not None else np.nan,
         "n": estimate.n,
         "mde": find(claim.kind).mde(estimate, claim.alpha) if component is not None else np.nan,
         **_verdict(ruling),

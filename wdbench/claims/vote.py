@@ -26,7 +26,8 @@ def overall(strata: dict[str, Ruling], p_holm: float, alpha: float) -> Ruling:
     }
     upheld = sides["supported"] + sides["equivalent"]
     listed = "; ".join(f"{word} on {', '.join(names)}" for word, names in sides.items() if names)
-    told = f"{listed}{rest}"
+    grid = "".join(f"; {name}: {ruling.reason}" for name, ruling in tested.items() if ruling.reason.startswith("grid: "))
+    told = f"{listed}{grid}{rest}"
     if len(tested) == 1:
         (only,) = tested.items()
         told = f"{only[0]}: {only[1].reason}{rest}"

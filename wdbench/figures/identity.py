@@ -47,7 +47,7 @@ def identity(claim: Claim, tables: Tables, identity: str | None = None) -> Figur
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.xaxis.get_major_locator().set_params(numticks=6)
-    axes.set_xlabel("largest error found, each in its check's unit; left edge: exactly 0", fontsize=8)
+    axes.set_xlabel("measured, each in its check's unit; left edge: exactly 0", fontsize=8)
     _legend(figure, checks)
     return figure
 

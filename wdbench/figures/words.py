@@ -162,14 +162,15 @@ def estimate(row, claim: Claim) -> str:
     """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where
     it has none.
 
-    Very small or large numbers share one power of ten: `+1.5 [0.7, 2.3] ×10⁻⁶ %`. An identity's is its
-    largest error.
+    Very small or large numbers share one power of ten: `+1.5 [0.7, 2.3] ×10⁻⁶ %`. An identity's is what
+    was measured, and the bound that it had to keep to: from below (≥) where two things must differ.
     """
     value, low, high = (row.get(name) for name in ("estimate", "ci_low", "ci_high"))
     if missing(value):
         return ""
     if claim.kind == "identity":
-        return f"largest error {number(value)}"
+        side = {"measured <= bound": "≤", "measured >= bound": "≥"}.get(row.get("equation"))
+        return f"measured {number(value)}" + (f" {side} {number(row['margin'])}" if side else "")
     scale, unit = (100.0, " %") if is_percent(claim) else (1.0, "")
     finite = [float(end) * scale for end in (low, high) if not missing(end) and math.isfinite(end)]
     half = max((abs(float(value) * scale - end) for end in finite), default=0.0)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pandas import DataFrame
 
+from wdbench.claims.identity import shown_check
 from wdbench.figures import labels, words
 
 Tables = Mapping[str, DataFrame]
@@ -69,7 +70,7 @@ def _duration(seconds) -> str | None:
 
 
 def identities(tables: Tables) -> list[dict[str, Any]]:
-    """One row an identity: checks tried and held, counter-examples seen, the check nearest to its tolerance."""
+    """One row an identity: checks tried and held, counter-examples seen, and the check that stands for them."""
     table = _table(tables, "identities")
     if table is None:
         return []
@@ -80,12 +81,7 @@ def identities(tables: Tables) -> list[dict[str, Any]]:
         statement, counter = tried[tried["kind"] == "statement"], tried[tried["kind"] == "counter"]
         failed = statement[~statement["holds"].astype(bool)]
         verdict = "not_tested" if statement.empty else "holds" if failed.empty else "fails"
-        strain = (statement["max_error"] / statement["tolerance"].where(statement["tolerance"] > 0)).fillna(
-            0.0
-        )
-        worst = (
-            (failed.iloc[0] if len(failed) else statement.loc[strain.idxmax()]) if len(statement) else None
-        )
+        worst = statement.iloc[shown_check(statement)[0]] if len(statement) else None
         found.append(
             {
                 "id": name,
@@ -95,6 +91,7 @@ def identities(tables: Tables) -> list[dict[str, Any]]:
                 "inputs": words.count(statement["inputs"].sum()),
                 "worst": "" if worst is None else str(worst["check"]).replace("_", " "),
                 "error": "–" if worst is None else words.number(worst["max_error"]),
+                "relation": "" if worst is None else {"<=": "≤", ">=": "≥"}[worst["relation"]],
                 "tolerance": "–" if worst is None else words.number(worst["tolerance"]),
                 "unit": "" if worst is None else str(worst["unit"]),
             }
