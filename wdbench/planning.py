@@ -1,13 +1,12 @@
 """wdbench plan: what a run would do, before it does it."""
 
-from wdbench import gather, grid, judging, provenance, work
+from wdbench import gather, grid, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
 
 def report(experiment: Experiment) -> dict:
-    """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable,
-    never_upheld: {claim: why}, ...}.
+    """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable, ...}.
 
     The prediction is the measured seconds a cell of the same pack, or the rough cost of its steps (`grid.predicted_seconds`) where
     none is stored.
@@ -30,7 +29,7 @@ def report(experiment: Experiment) -> dict:
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
         "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
-        "never_upheld": judging.unreachable(experiment), "unavailable": absent, "other_platforms": store.other_platforms(),
+        "unavailable": absent, "other_platforms": store.other_platforms(),
     }
 
 
@@ -45,7 +44,6 @@ def text(found: dict) -> str:
         lines.append(f"{files} stored chunks were written on another platform ({name}) and are not used")
     for name, command in found["unavailable"].items():
         lines.append(f"data set {name} is unavailable; get it with: {command}")
-    lines += found["never_upheld"].values()
     width = max(len(e["pack"]) for e in found["packs"]) if found["packs"] else 4
     lines.append(f"{'pack':<{width}}  {'cells':>7}  {'stored':>7}  {'to train':>8}  core-min")
     lines += [f"{e['pack']:<{width}}  {e['cells']:>7,}  {e['cached']:>7,}  {e['missing']:>8,}  {e['predicted_minutes']:>8.2f}"
