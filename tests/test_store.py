@@ -166,3 +166,31 @@ def test_whatever_makes_a_block_governs_the_rows():
     assert {Path(part).name for part in provenance.siblings("wdbench.datasets.assembly")} - VALUES == listed
     for model in ("linear", "mlp", "cnn", "resnet", "gpt"):
         assert {"models/families", "models/losses"} <= set(provenance.siblings(f"wdbench.models.{model}"))
+
+
+def test_a_writer_holds_small_chunks_back_and_leaves_none_behind(tmp_path, monkeypatch):
+    store = Store(tmp_path, "here")
+    with store.writer("p") as writer:
+        writer.add({"rows": rows("a")})
+        writer.add({"rows": rows("b"), "trajectories": rows("b")})
+        assert set(store.load("p", "rows")["cell_id"]) == {"a"}, "chunks of other tables are not mixed"
+    assert set(store.load("p", "rows")["cell_id"]) == {"a", "b"}
+    with pytest.raises(KeyboardInterrupt), store.writer("q") as writer:
+        writer.add({"rows": rows("a", "b")})
+        writer.add({"rows": rows("c")})
+        assert not len(store.load("q", "rows"))
+        raise KeyboardInterrupt
+    assert list(store.load("q", "rows")["cell_id"]) == ["a", "b", "c"]
+    assert len(list((tmp_path / "here" / "q").iterdir())) == 1
+    monkeypatch.setattr("wdbench.store.HOLD_SECONDS", 0.0)
+    with store.writer("r") as writer:
+        writer.add({"rows": rows("a")})
+        assert list(store.load("r", "rows")["cell_id"]) == ["a"], "what is old enough is written at once"
+
+
+def test_a_writer_mixes_no_columns_of_another_type(tmp_path):
+    store = Store(tmp_path, "here")
+    with store.writer("p") as writer:
+        writer.add({"rows": rows("a").assign(k=1)})
+        writer.add({"rows": rows("b").assign(k=0.5)})
+    assert len(list((tmp_path / "here" / "p").iterdir())) == 2

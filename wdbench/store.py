@@ -8,6 +8,7 @@ and its cells are trained again.
 import hashlib
 import io
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,8 @@ import pandas as pd
 from wdbench import atomic
 
 KINDS = ("trajectories", "supports", "rows")
+# a file costs as much as dozens of small cells; what is held back is all that a killed job loses
+HOLD_SECONDS = 3.0
 
 
 class Store:
@@ -54,6 +57,10 @@ class Store:
             name = f"{kind}-{hashlib.sha256(content).hexdigest()}.parquet"
             atomic.write_bytes(self.folder / pack / name, content)
 
+    def writer(self, pack: str) -> "Writer":
+        """A context in which chunks of a pack are added one by one and written a few seconds' worth at a time."""
+        return Writer(self, pack)
+
     def _read(self, path: Path) -> pd.DataFrame | None:
         content = path.read_bytes()
         expected = path.stem.split("-", 1)[1]
@@ -72,3 +79,38 @@ class Store:
             return {}
         folders = [f for f in self.root.iterdir() if f.is_dir() and f != self.folder and f.name != "damaged"]
         return {f.name: sum(1 for _ in f.rglob("rows-*.parquet")) for f in folders}
+
+
+class Writer:
+    """Chunks of one pack on their way into a store; what was added is in it when the context is left, also by an error."""
+
+    def __init__(self, store: Store, pack: str):
+        self.store, self.pack = store, pack
+        self.held: list[dict[str, pd.DataFrame]] = []
+        self.written = time.monotonic()
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.flush()
+
+    def add(self, tables: dict[str, pd.DataFrame]) -> None:
+        """Take a chunk; it is written now if the last writing is HOLD_SECONDS ago."""
+        if self.held and _columns(self.held[0]) != _columns(tables):
+            self.flush()
+        self.held.append(tables)
+        if time.monotonic() - self.written >= HOLD_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held as one chunk."""
+        held, self.held = self.held, []
+        if held:
+            # chunks of the same columns alone: filling up a column could change its type
+            self.store.save(self.pack, {kind: pd.concat([tables[kind] for tables in held], ignore_index=True) for kind in held[0]})
+        self.written = time.monotonic()
+
+
+def _columns(tables: dict[str, pd.DataFrame]) -> dict[str, list]:
+    return {kind: [*table.dtypes.items()] for kind, table in tables.items()}

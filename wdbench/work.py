@@ -60,10 +60,11 @@ def train(experiment: Experiment, pack: str) -> Path:
     missing = {cell: cell_id for cell, cell_id in ids.items() if cell_id not in stored}
     progress = Progress(experiment, pack, len(ids), len(stored))
     keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
-    for chunk in _produce(experiment, missing, keep):
-        orphans.stop_if_orphaned()
-        store.save(pack, chunk)
-        progress.advance(len(chunk["rows"]))
+    with store.writer(pack) as writer:
+        for chunk in _produce(experiment, missing, keep):
+            orphans.stop_if_orphaned()
+            writer.add(chunk)
+            progress.advance(len(chunk["rows"]))
     rows = store.load(pack, "rows", set(ids.values()))
     absent = set(ids.values()) - set(rows["cell_id"])
     if absent:
@@ -187,23 +188,24 @@ def oracle(experiment: Experiment, base: str) -> Path:
         if key not in known:
             groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)
     solved, said = 0, time.time()
-    for keys in groups.values():
-        orphans.stop_if_orphaned()
-        solved += len(keys)
-        if time.time() - said > TRACKED_EVERY:
-            said = time.time()
-            print(f"[wdbench] exact minimisers of {base}: {solved:,}/{sum(map(len, groups.values())):,} problems", file=sys.stderr,
-                  flush=True)
-        for (cell, solution), key in zip(resolve.solve([problems[k] for k in keys]), keys, strict=True):
-            known[key] = {
-                "cell_id": names[key], "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),
-                "lambda": resolve.absolute_lambda(cell), "objective": float(solution.objective),
-                "certificate": float(solution.certificate), "iterations": int(solution.iterations),
-                "converged": bool(solution.converged), "weight_norm": float(np.linalg.norm(solution.W)),
-                "zero_fraction": float((solution.W == 0).mean()), "n_features": solution.W.shape[0],
-                "n_outputs": solution.W.shape[1], "weights": solution.W.ravel().tolist(), "bias": solution.b.tolist(),
-            }
-        store.save(f"{base}~oracle", {"rows": pd.DataFrame([known[key] for key in keys])})
+    with store.writer(f"{base}~oracle") as writer:
+        for keys in groups.values():
+            orphans.stop_if_orphaned()
+            solved += len(keys)
+            if time.time() - said > TRACKED_EVERY:
+                said = time.time()
+                print(f"[wdbench] exact minimisers of {base}: {solved:,}/{sum(map(len, groups.values())):,} problems", file=sys.stderr,
+                      flush=True)
+            for (cell, solution), key in zip(resolve.solve([problems[k] for k in keys]), keys, strict=True):
+                known[key] = {
+                    "cell_id": names[key], "key": key, **dict(zip(Solutions.COLUMNS, resolve.problem(cell), strict=True)),
+                    "lambda": resolve.absolute_lambda(cell), "objective": float(solution.objective),
+                    "certificate": float(solution.certificate), "iterations": int(solution.iterations),
+                    "converged": bool(solution.converged), "weight_norm": float(np.linalg.norm(solution.W)),
+                    "zero_fraction": float((solution.W == 0).mean()), "n_features": solution.W.shape[0],
+                    "n_outputs": solution.W.shape[1], "weights": solution.W.ravel().tolist(), "bias": solution.b.tolist(),
+                }
+            writer.add({"rows": pd.DataFrame([known[key] for key in keys])})
     return sealing.write_parquet(path, pd.DataFrame([known[key] for key in problems]).drop(columns="cell_id"))
 
 
