@@ -207,14 +207,15 @@ def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]
     return {cell: tuple(names) for cell, names in found.items()}
 
 
-def pack_digest(experiment: Experiment, pack: str) -> str:
-    """Changes exactly when the set of a pack's cells can change: digest of the axes that its members expand from."""
-    axes = [
-        (name, datasets.canonical(dataset), model, optimiser,
-         experiment.studies[name].model_dump(mode="json", exclude={"about", "tier", "datasets", "model"}))
-        for name, dataset, model, optimiser, _ in members(experiment)[pack]
-    ]
-    return hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).hexdigest()[:16]
+def pack_digests(experiment: Experiment) -> dict[str, str]:
+    """pack -> a digest of the axes that its members expand from, which changes exactly when the set of its cells can change."""
+    axes = {name: study.model_dump(mode="json", exclude={"about", "tier", "datasets", "model"}) for name, study in experiment.studies.items()}
+    return {
+        pack: hashlib.sha256(json.dumps([
+            (name, datasets.canonical(dataset), model, optimiser, axes[name]) for name, dataset, model, optimiser, _ in parts
+        ], sort_keys=True).encode()).hexdigest()[:16]
+        for pack, parts in members(experiment).items()
+    }
 
 
 def weights(dataset: str) -> int:

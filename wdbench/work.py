@@ -18,6 +18,7 @@ from wdbench.grid import Cell
 from wdbench.store import Store
 
 TRACKED_EVERY = 5.0
+WRITTEN_EVERY = 1.0
 
 
 def paths(experiment: Experiment) -> dict[str, Path]:
@@ -215,15 +216,16 @@ class Progress:
     def __init__(self, experiment: Experiment, pack: str, total: int, done: int):
         self.experiment, self.pack, self.total, self.cached = experiment, pack, total, done
         self.folder = paths(experiment)["progress"]
-        self.done, self.started, self.said = done, time.time(), 0.0
+        self.done, self.started, self.said, self.written = done, time.time(), 0.0, 0.0
         # counted once a job: the plan does not change under it, and counting takes as long as training a chunk
-        self.digests = {pack: grid.pack_digest(experiment, pack) for pack in grid.members(experiment)}
+        self.digests = grid.pack_digests(experiment)
         self.sizes = sizes(experiment)
         self._write(False)
 
     def advance(self, cells: int) -> None:
         self.done += cells
-        self._write(False)
+        if time.time() - self.written > WRITTEN_EVERY:
+            self._write(False)
         if time.time() - self.said > TRACKED_EVERY:
             self.said = time.time()
             self._say()
@@ -233,6 +235,7 @@ class Progress:
         self._say()
 
     def _write(self, finished: bool) -> None:
+        self.written = time.time()
         state = {"cells": self.digests[self.pack], "done": self.done, "cached": self.cached,
                  "total": self.total, "finished": finished,
                  "seconds": time.time() - self.started, "updated": time.time()}
@@ -253,8 +256,9 @@ class Progress:
         left = left_cost * spent / fresh_cost / running if fresh_cost else float("nan")
         eta = "" if not np.isfinite(left) else f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
         finished = sum(s["finished"] for s in states.values())
+        total = sum(states[pack]["total"] if pack in states else cells for pack, (cells, _) in self.sizes.items())
         print(f"[wdbench] packs {finished}/{len(self.sizes)}, "
-              f"cells {sum(s['done'] for s in states.values()):,}/{sum(n for n, _ in self.sizes.values()):,}, "
+              f"cells {sum(s['done'] for s in states.values()):,}/{total:,}, "
               f"{fresh / spent * running if spent else 0:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})",
               file=sys.stderr, flush=True)
 

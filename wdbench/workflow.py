@@ -74,15 +74,19 @@ class Workflow:
     def oracle_of(self, pack: str) -> list[str]:
         return [self.path(f"oracle/{pack.split('~')[0]}.parquet")] if grid.has_oracle(pack) else []
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        return grid.pack_digests(self.experiment)
+
     def cells(self, pack: str) -> str:
         """Digest of a pack's cells, data and governing code."""
         base, model, optimiser, *_ = pack.split("~")
-        return _digest(grid.pack_digest(self.experiment, pack), datasets.fingerprint(base), provenance.governing(model, optimiser))
+        return _digest(self.digests[pack], datasets.fingerprint(base), provenance.governing(model, optimiser))
 
     def problems(self, base: str) -> str:
         trained = [p for p in self.packs if p.split("~")[0] == base and grid.has_oracle(p)]
         models = sorted({p.split("~")[1] for p in trained})
-        return _digest(*(grid.pack_digest(self.experiment, p) for p in trained), datasets.fingerprint(base),
+        return _digest(*(self.digests[p] for p in trained), datasets.fingerprint(base),
                        *(provenance.governing(model, "exact") for model in models))
 
     @cached_property
