@@ -265,10 +265,13 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
     content = dict(yamlio.read(path))
     profiles = content.pop("profiles", {}) or {}
     if not isinstance(profiles, dict):
-        raise UserError(f"{path}: profiles: value {profiles!r}: must map names to changes of studies")
-    name = profile or content.get("profile", "core")
-    if name != "core" and name not in profiles:
-        raise UserError(f"{path}: profile: value {name!r}: valid: core, {', '.join(profiles) or '(no other)'}")
+        raise UserError(f"{path}: profiles: value {yamlio.shown(profiles)}: must map names to changes of studies")
+    for each, changes in profiles.items():
+        if not isinstance(changes, dict | None) or not isinstance(each, str):
+            raise UserError(f"{path}: profiles.{each}: value {yamlio.shown(changes)}: must be a name with a mapping")
+    name = content.get("profile", "core") if profile is None else profile
+    if not isinstance(name, str) or name != "core" and name not in profiles:
+        raise UserError(f"{path}: profile: value {yamlio.shown(name)}: valid: core, {', '.join(profiles) or '(no other)'}")
     every = content.get("studies")
     if name != "core":
         content = _apply(content, profiles[name] or {}, path, f"profiles.{name}")
@@ -305,6 +308,7 @@ def _a_folder(folder: Path, where: str) -> None:
 def _of_tiers(content: dict, profiles: dict) -> dict:
     """The studies of the profile's tiers, and for the others the first profile whose tiers they are of."""
     tiers = content.get("tiers", ["core"])
+    trained = {name: (changes or {}).get("tiers") for name, changes in profiles.items()}
     kept, elsewhere = {}, {}
     for study, axes in content["studies"].items():
         tier = axes.get("tier", "core") if isinstance(axes, dict) else "core"
@@ -312,22 +316,24 @@ def _of_tiers(content: dict, profiles: dict) -> dict:
         if not isinstance(tiers, list) or tier in tiers or tier not in get_args(Tier):
             kept[study] = axes
         else:
-            trains = (name for name, changes in profiles.items() if tier in ((changes or {}).get("tiers") or ()))
+            trains = (name for name, listed in trained.items() if isinstance(listed, list) and tier in listed)
             elsewhere[study] = next(trains, "core")
     return {"studies": kept, "elsewhere": elsewhere}
 
 
 def _apply(content: dict, changes, path, where: str) -> dict:
     """`changes` laid over `content`: studies not named in the profile are left out, keys of named ones replaced."""
-    if not isinstance(changes, dict):
-        raise UserError(f"{path}: {where}: value {changes!r}: must be a mapping")
     merged = {**content, **{k: v for k, v in changes.items() if k != "studies"}}
     if "studies" in changes:
         studies = content.get("studies") or {}
         if not isinstance(changes["studies"], dict) or not isinstance(studies, dict):
-            raise UserError(f"{path}: {where}.studies: value {changes['studies']!r}: must map study names to changed keys")
+            raise UserError(f"{path}: {where}.studies: value {yamlio.shown(changes['studies'])}: must map study names to changed keys")
         unknown = [s for s in changes["studies"] if s not in studies]
         if unknown:
-            raise UserError(f"{path}: {where}.studies: value {unknown[0]!r}: unknown study; valid: {', '.join(studies)}")
+            raise UserError(f"{path}: {where}.studies: value {unknown[0]!r}: unknown study; valid: {', '.join(map(str, studies))}")
+        for study, changed in changes["studies"].items():
+            if not isinstance(changed, dict | None) or not isinstance(studies[study], dict):
+                raise UserError(f"{path}: {where}.studies.{study}: value {yamlio.shown(changed)}: must be a mapping, "
+                                f"as what studies.{study} has must be")
         merged["studies"] = {s: {**studies[s], **(c or {})} for s, c in changes["studies"].items()}
     return merged

@@ -124,13 +124,11 @@ def _sentence(error: ValidationError, path, prefix: str) -> str:
         return f"{path}: unknown key {field!r}{more}; the keys there are listed in the comments of config.yaml"
     if kind == "missing":
         return f"{path}: {field}: missing{more}"
-    if isinstance(value, str) and kind.startswith(("float", "int")) and len(here) == 1:
-        hint = ""
-        try:
-            hint = f"; write {float(value)!r}" if "e" not in repr(float(value)) else f"; write {_yaml_float(float(value))}"
-        except ValueError:
-            hint = "; write a number"
-        return f"{path}: {field}: {shown(value)} is text, not a number{hint} (YAML 1.1 needs a dot in 1.0e-4){more}"
+    if isinstance(value, str) and kind.startswith(("float", "int")) and (_is_number(value) or len(here) == 1):
+        hint = "write a number"
+        if _is_number(value):
+            hint = f"write {float(value)!r}" if "e" not in repr(float(value)) else f"write {_yaml_float(float(value))}"
+        return f"{path}: {field}: {shown(value)} is text, not a number; {hint} (YAML 1.1 needs a dot in 1.0e-4){more}"
     place = f"{path}: {field}: " if field else f"{path}: "
     return f"{place}value {shown(value)}: {' or '.join(dict.fromkeys(map(_valid, here)))}{more}"
 
@@ -139,6 +137,14 @@ def _valid(error: dict) -> str:
     if error["type"] in _VALID:
         return _VALID[error["type"]].format(**error.get("ctx", {}))
     return " ".join(error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").split())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _yaml_float(value: float) -> str:
