@@ -174,7 +174,11 @@ def test_a_kind_from_outside():
         claimparts.register_kind("other", {"colour"})
 
 
-@pytest.mark.parametrize("entry", [{"id": 16**5000, "kind": "identity"}, {16**5000: 1}, 16**5000, {"id": "\x1b[2J"}, {"id": "x" * 5000}, None])
+@pytest.mark.parametrize(
+    "entry",
+    [{"id": 16**5000, "kind": "identity"}, {16**5000: 1}, [16**5000], {"id": "\x1b[2J"}, {"id": "x" * 5000}, None],
+    ids=["id", "key", "entry", "steering", "long", "nothing"],
+)
 def test_what_cannot_be_shown_is_still_one_short_sentence(entry):
     with pytest.raises(UserError) as caught:
         claims.from_mapping({"claims": [entry]}, "claims.yaml")

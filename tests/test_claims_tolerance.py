@@ -173,7 +173,7 @@ def test_an_optimum_at_the_end_of_the_grid_gives_no_verdict():
     ({"tolerance": None}, "kind tolerance needs tolerance"),
     ({"tolerance": {"within": [0.1], "of": "own", "draws": [3]}}, "one of them"),
     ({"tolerance": {"within": [0.1]}}, "go together"),
-    ({"tolerance": {"draws": [0]}}, "at least 1"),
+    ({"tolerance": {"draws": [0]}}, "greater than or equal to 1"),
     ({"tolerance": {"draws": [4], "window": {"column": "lambda", "decades": 2.0, "points": 4}}}, "points 4 is even; valid: odd"),
     ({"tolerance": {"draws": [4], "window": {"column": "lambda_rel", "decades": 2.0, "points": 5}}}, "must be one that arms.treatment"),
     ({"arms": {"treatment": {}, "control": {}}}, "with rule: grid"),

@@ -22,10 +22,10 @@ class Sentence(click.Group):
             sys.exit(done if isinstance(done, int) else 0)
         except UserError as error:
             told = str(error)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.UsageError as error:
-            if not (error.ctx is None or sys.argv[1:]):
-                error.show()
-                sys.exit(2)
             command = error.ctx.command_path if error.ctx is not None else "wdbench"
             told = f"{' '.join(error.format_message().split()).rstrip('.')}; see {command} --help"
         except click.Abort:
@@ -194,7 +194,7 @@ def identities(experiment, ids):
     from wdbench import identities as checks
     from wdbench import sealing, work
 
-    known = dict.fromkeys(check.identity for check in checks.CHECKS.values())
+    known = sorted({check.identity for check in checks.CHECKS.values()}, key=checks.registry.number)
     for name in ids:
         if name not in known:
             raise UserError(f"identities: value {name!r}: no such identity; valid: {', '.join(known)}")

@@ -125,7 +125,7 @@ def check_names(found: Sequence[schema.Claim], path: str) -> None:
     from wdbench import identities
     from wdbench.figures import draw
 
-    known = dict.fromkeys(check.identity for check in identities.CHECKS.values())
+    known = sorted({check.identity for check in identities.CHECKS.values()}, key=identities.registry.number)
     for claim in found:
         if claim.kind == "identity" and claim.not_tested is None and claim.identity not in known:
             raise UserError(f"{path}: claim {claim.id}.identity: value {claim.identity!r}: no such identity; valid: {', '.join(known)}")
