@@ -22,7 +22,7 @@ class Sentence(click.Group):
             sys.exit(done if isinstance(done, int) else 0)
         except UserError as error:
             told = str(error)
-        except click.exceptions.NoArgsIsHelpError as error:
+        except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:
             error.show()
             sys.exit(error.exit_code)
         except click.UsageError as error:
