@@ -172,3 +172,15 @@ def test_a_kind_from_outside():
         claimparts.KINDS.pop("outside")
     with pytest.raises(ValueError, match="unknown keys"):
         claimparts.register_kind("other", {"colour"})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"id": 16**5000, "kind": "identity"}, {16**5000: 1}, [16**5000], {"id": "\x1b[2J"}, {"id": "x" * 5000}, None],
+    ids=["id", "key", "entry", "steering", "long", "nothing"],
+)
+def test_what_cannot_be_shown_is_still_one_short_sentence(entry):
+    with pytest.raises(UserError) as caught:
+        claims.from_mapping({"claims": [entry]}, "claims.yaml")
+    message = str(caught.value)
+    assert message.startswith("claims.yaml: claim") and message.isprintable() and len(message) < 1000

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from wdbench import cells, datasets, grid
+from wdbench import cells, datasets, grid, judging, plugins
 from wdbench.config import experiment
 from wdbench.errors import UserError
 from wdbench.workflow import Workflow
@@ -45,14 +45,14 @@ BAD = {
     "studies of another kind": (lambda c: c.update(studies=[1]), ["studies", "[1]"]),
     "a second moment that is not there": (lambda c: study(c).update(couplings=["coupled", "moment_split_v"]),
                                           ["moment_split_v needs a second moment"]),
-    "too many steps": (lambda c: study(c).update(steps=1_000_000_000), ["studies.grid.steps", "1000000000", "equal to 1000000"]),
+    "too many steps": (lambda c: study(c).update(steps=1_000_000_000), ["studies.grid.steps", "1000000000", "at most 1000000"]),
     "too many points": (lambda c: study(c)["lambda"].update(l2={"from": 0.001, "to": 1.0, "points": 1_000_000_000}),
-                        ["studies.grid.lambda.l2.points", "1000000000", "equal to 1000"]),
+                        ["studies.grid.lambda.l2.points", "1000000000", "at most 1000"]),
     "too many replicates": (lambda c: study(c).update(replicates=1_000_000_000),
-                            ["studies.grid.replicates", "1000000000", "equal to 10000"]),
+                            ["studies.grid.replicates", "1000000000", "at most 10000"]),
     "too large a batch": (lambda c: study(c).update(batch_size=1_000_000_000),
-                          ["studies.grid.batch_size", "1000000000", "equal to 1000000"]),
-    "a number of thousands of digits": (lambda c: study(c).update(steps=10**4000), ["studies.grid.steps", "equal to 1000000"]),
+                          ["studies.grid.batch_size", "1000000000", "at most 1000000"]),
+    "a number of thousands of digits": (lambda c: study(c).update(steps=10**4000), ["studies.grid.steps", "at most 1000000"]),
     "too large a product": (lambda c: study(c).update(
         replicates=10_000, steps=list(range(1, 1001)), init_scales=[i / 1000 for i in range(1000)]),
         ["studies.grid", "its axes multiply to 44,550,000,000,000 cells; at most 1,000,000 are valid"]),
@@ -65,6 +65,21 @@ BAD = {
     "a convex follower": (lambda c: study(c).update(couplings=["lr_replay"], penalties=["none", "l2"]),
                           ["couplings: value 'lr_replay'", "not for model 'glm'"]),
     "another sphere": (lambda c: c["studies"]["sphere"].update(sphere="day"), ["studies.sphere.sphere", "'day'", "'epoch'"]),
+    "no rate": (lambda c: study(c)["lr"].update(adam={"unit": "absolute", "values": []}),
+                ["studies.grid.lr.adam", "values is empty; give at least one number"]),
+    **{f"no {key}": (lambda c, key=key: study(c).update({key: []}), [f"studies.grid.{key}: value []", "the list is empty"])
+       for key in ("datasets", "model", "penalties", "optimisers", "couplings", "precisions", "roundings", "schedule", "steps",
+                   "batch_size", "decay_masks", "decay_phases", "sphere", "init_scales", "probes")},
+    "no study": (lambda c: c.update(studies={}), ["studies: value {}", "at least one"]),
+    "only studies of another tier": (lambda c: c.update(studies={"grid": study(c) | {"tier": "gpt"}}), ["studies: value {}", "tiers"]),
+    "no tier": (lambda c: c.update(tiers=[]), ["tiers: value []", "at least 1"]),
+    "results nowhere": (lambda c: c.update(results=""), ["results: value ''", "must name a path"]),
+    "claims nowhere": (lambda c: c.update(claims=" "), ["claims: value ' '", "must name a path"]),
+    "results in a file": (lambda c: c.update(results=__file__ + "/results"), [f"results: value {__file__!r}: is a file"]),
+    "a first moment alone": (lambda c: study(c).update(couplings=["moment_split_m"]), ["moment_split_m needs a second moment"]),
+    "a plugin with a path": (lambda c: c.update(plugins=["../mine.py"]), ["plugins.0: value '../mine.py'"]),
+    "half a batch": (lambda c: study(c).update(batch_size="half"), ["batch_size.0: value 'half'", "a whole number or valid: 'full'"]),
+    "the field of the file": (lambda c: c.update(source="x"), ["unknown key 'source'"]),
     "infinite": (lambda c: study(c)["lambda"].update(l2={"values": [float("inf")]}), ["studies.grid.lambda.l2.values", "inf"]),
 }
 
@@ -101,6 +116,93 @@ def test_unknown_profile_and_missing_file():
         experiment.load(ROOT / "config.yaml", "weekly")
     with pytest.raises(UserError, match="no such file"):
         experiment.load(ROOT / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("key, value, expected", [
+    ("datasets", "cifar", "'cifar': not known; valid: diabetes"),
+    ("datasets", "digits:n=5000", "option n: value 5000: more train rows than there are; valid: up to 1088"),
+    ("datasets", "caravan:n=5823", "option n: value 5823"),
+    ("datasets", "digits:k=1", "option k"),
+    ("model", "transformer", "transformer"),
+    ("model", "mlp:breadth=3", "breadth"),
+])
+def test_a_data_set_or_model_that_cannot_be_is_said_with_file_and_field(key, value, expected, tmp_path):
+    path = write(tmp_path, lambda c: study(c).update({key: [value]}))
+    with pytest.raises(UserError) as caught:
+        grid.members(experiment.load(path))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: studies.grid.{key}: ") and expected in message and "\n" not in message
+
+
+@pytest.mark.parametrize("found", ["digits:n=1078", "caravan:n=3000", "mnist_5k:n=2000"])
+def test_as_many_rows_as_there_are_can_be_asked_for(found, tmp_path):
+    assert grid.members(experiment.load(write(tmp_path, lambda c: study(c).update(datasets=[found]))))
+
+
+def test_a_results_folder_that_is_a_file_is_never_to_be_deleted(tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text("keep")
+    for place in (file, file / "deeper"):
+        with pytest.raises(UserError) as caught:
+            experiment.load(ROOT / "config.yaml", results=str(place))
+        assert str(caught.value).startswith(f"--results: value {str(file)!r}: is a file") and "delete" not in str(caught.value)
+    with pytest.raises(UserError, match="--results: value ''"):
+        experiment.load(ROOT / "config.yaml", results="")
+
+
+def test_a_missing_file_of_claims_is_said_with_the_file_that_names_it(tmp_path):
+    path = write(tmp_path, lambda c: c.update(claims=str(tmp_path / "no.yaml")))
+    with pytest.raises(UserError) as caught:
+        judging.registered_claims(experiment.load(path))
+    assert str(caught.value).startswith(f"{path}: claims: value") and "no.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("def f(:\n", "line 1: is not valid Python"),
+    ("x = 1\nraise ValueError('two\\nlines')\n", "line 2: ValueError: two lines"),
+    ("import not_a_module_at_all\n", "line 1: No module named 'not_a_module_at_all'"),
+    ("from wdbench import datasets\ndatasets.register('Bad Name', dict, task='binary')\n", "line 2: registered data set 'Bad Name'"),
+])
+def test_a_mistake_in_a_plugin_is_told_of_the_plugin(text, expected, tmp_path, monkeypatch):
+    name = f"plugin_{abs(hash(text))}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError) as caught:
+        plugins.load((name,), "config.yaml")
+    message = str(caught.value)
+    assert str(tmp_path / f"{name}.py") in message and expected in message and "config.yaml" not in message
+
+
+def test_a_plugin_that_is_not_there_is_told_of_the_config():
+    with pytest.raises(UserError, match="mine.yaml: plugins: value 'nowhere_at_all.x': cannot be imported"):
+        plugins.load(("nowhere_at_all.x",), "mine.yaml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: !!bool x", b"a: !!int ''", b"a: !!timestamp x", b"a: &a {<<: *a}",
+                                     b"a: 2020-13-45", b"? {a: 1}\n: 2", b"studies: 0x" + b"f" * 9000, b"studies: &s {grid: *s}",
+                                     b"studies: {grid: {? [1] : 2}}", "\u00e9tudes: 1".encode("latin-1"), b"profiles: {x: 3}\nprofile: x",
+                                     b"profile: [a]", b"profile: {a: 1}", b"tiers: {a: b}\nstudies: {g: {tier: [x]}}",
+                                     b"profiles: {a: 3}\nstudies: {g: {tier: gpt}}",
+                                     b"profiles: {a: {tiers: 3}}\nstudies: {g: {tier: gpt}}", b"studies: {1: {}}"])
+def test_every_misfit_of_the_file_is_one_sentence(content, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        experiment.load(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_short_file_of_aliases_that_stands_for_a_huge_value_is_refused_at_once(tmp_path):
+    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
+    path = tmp_path / "config.yaml"
+    path.write_text("\n".join(["profiles:", "  p:", *(f"    {line}" for line in lines), "studies: *a29"]))
+    with pytest.raises(UserError, match="studies"):
+        experiment.load(path)
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        experiment.load(tmp_path)
 
 
 def test_unknown_data_set_names_the_valid_ones(tmp_path):
@@ -165,6 +267,12 @@ def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, cap
     (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
     (["replay", "zzzz"], "zzzz"),
     (["data", "check", "cifar"], "cifar"),
+    (["identities", "I999"], "identities: value 'I999': no such identity; valid: I1, "),
+    (["oracle", "nodata"], "oracle: value 'nodata'"),
+    (["diff", "nowhere", "results"], "diff: value 'nowhere': no such folder"),
+    (["--results", "/etc/passwd", "plan"], "--results: value '/etc/passwd': is a file"),
+    (["show", "nonsense"], "'nonsense' is not one of"),
+    (["draw", "--processes", "0"], "--processes"),
 ])
 def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected):
     done = subprocess.run([sys.executable, "-m", "wdbench", *arguments], cwd=ROOT, capture_output=True, text=True)

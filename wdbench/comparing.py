@@ -36,6 +36,9 @@ def _equal(a, b) -> bool:
 def diff(a: str | Path, b: str | Path) -> bool:
     """Print what differs between two result folders: cells, bits of runs, verdicts; True if nothing does."""
     left, right = Path(a), Path(b)
+    for side in (a, b):
+        if not str(side) or not Path(side).is_dir():
+            raise UserError(f"diff: value {str(side)!r}: no such folder; valid: two result folders, each with a verdicts.csv")
     same = True
     if (left / "runs.parquet").exists() and (right / "runs.parquet").exists():
         one, two = (sealing.read(f / "runs.parquet").set_index("cell_id") for f in (left, right))

@@ -183,12 +183,45 @@ def members(experiment: Experiment) -> dict[str, list[Member]]:
     """pack id -> its members; without expanding any cell."""
     packs: dict[str, list[Member]] = {}
     for name, study in experiment.studies.items():
+        _names(study, f"{experiment.source}: studies.{name}")
         for dataset, optimiser in product(study.datasets, study.optimisers):
             replicates = range(study.replicates) if datasets.task(dataset) == "language" else (None,)
             for model, replicate in product(_models(study, dataset), replicates):
                 pack = pack_id(dataset, model, optimiser, replicate or 0)
                 packs.setdefault(pack, []).append(Member(name, dataset, model, optimiser, replicate))
     return packs
+
+
+def _names(study: Study, where: str) -> None:
+    """Raises UserError, with `where` and the field, for a data set or a model that cannot be."""
+    for dataset in study.datasets:
+        try:
+            _enough_rows(dataset)
+        except UserError as error:
+            raise UserError(f"{where}.datasets: {error}") from None
+    for model in study.model:
+        if model in GLM.values():
+            raise UserError(f"{where}.model: value {model!r}: the data set's task decides which convex model it is; valid: glm")
+        if model == "glm":
+            continue
+        from wdbench import models
+
+        try:
+            models.parse(model)
+        except UserError as error:
+            raise UserError(f"{where}.model: {error}") from None
+
+
+def _enough_rows(dataset: str) -> None:
+    """Raises UserError where option n asks for more train rows than the registry says that there are."""
+    parsed = datasets.parse(dataset)
+    found = datasets.registry.entry(parsed.name)
+    if "n" not in parsed.options or found.task == "language" or not found.shape:
+        return
+    # a training part that is given may be all that the shape counts, and classes are split one by one
+    most = found.shape[0] if found.split == "given_test" else round(found.shape[0] * found.shares[0]) + found.n_classes
+    if parsed.options["n"] > most:
+        raise UserError(f"data set {dataset!r}: option n: value {parsed.options['n']}: more train rows than there are; valid: up to {most}")
 
 
 def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]:

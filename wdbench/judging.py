@@ -2,18 +2,22 @@
 
 import datetime
 import io
+from collections.abc import Sequence
 
 import pandas as pd
 
 from wdbench import atomic, claims, datasets, dictionary, gather, sealing, work
-from wdbench.claims import reach, registration
+from wdbench.claims import reach, registration, unmatched
 from wdbench.config import claims as schema
 from wdbench.config import yamlio
 from wdbench.config.experiment import Experiment
+from wdbench.errors import UserError
 
 
 def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
     """The claims of the experiment's claims file; studies must exist in its config."""
+    if not experiment.claims.exists():
+        raise UserError(f"{experiment.source}: claims: value {str(experiment.claims)!r}: no such file; valid: the path of a file of claims")
     found = schema.from_mapping(yamlio.read(experiment.claims), str(experiment.claims))
     claims.check(found, studies={*experiment.studies, *experiment.elsewhere}, path=str(experiment.claims))
     return found
@@ -95,7 +99,7 @@ def report(experiment: Experiment) -> None:
     atomic.write_text(where["report"], html)
 
 
-def show(experiment: Experiment, what: str, name: str | None, where: str) -> None:
+def show(experiment: Experiment, what: str, name: str | None, where: str | None) -> None:
     """Print a table; see `wdbench show --help`."""
     from wdbench import show as printing
 
@@ -103,11 +107,32 @@ def show(experiment: Experiment, what: str, name: str | None, where: str) -> Non
 
 
 def unreachable(experiment: Experiment) -> dict[str, str]:
-    """claim id -> why no outcome of this plan could uphold it; see `claims.reach`."""
+    """claim id -> why no outcome of this plan could uphold it; see `claims.reach`.
+
+    Raises UserError for a claim that names a figure, an identity or cells that there are not.
+    """
     # through CSV, as the judge reads it: a column of numbers with gaps is no text then
     plan = pd.read_csv(io.StringIO(gather.plan(experiment).to_csv(index=False)), keep_default_na=False, na_values=[""], low_memory=False)
     bases = {name: datasets.base_name(name) for name in plan["dataset"].unique()}
-    return reach.unreachable(registered_claims(experiment), expected_rows(plan.assign(dataset_base=plan["dataset"].map(bases))))
+    found, expected = registered_claims(experiment), expected_rows(plan.assign(dataset_base=plan["dataset"].map(bases)))
+    check_names(found, str(experiment.claims))
+    unmatched.check(found, expected, experiment.elsewhere, str(experiment.claims))
+    return reach.unreachable(found, expected)
+
+
+def check_names(found: Sequence[schema.Claim], path: str) -> None:
+    """Every figure and identity that the claims name must exist. Raises UserError naming file, claim and field."""
+    from wdbench import identities
+    from wdbench.figures import draw
+
+    known = sorted({check.identity for check in identities.CHECKS.values()}, key=identities.registry.number)
+    for claim in found:
+        if claim.kind == "identity" and claim.not_tested is None and claim.identity not in known:
+            raise UserError(f"{path}: claim {claim.id}.identity: value {claim.identity!r}: no such identity; valid: {', '.join(known)}")
+        try:
+            draw.registry.check(claim)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
 
 
 def register(experiment: Experiment, update: bool) -> None:

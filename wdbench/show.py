@@ -58,7 +58,7 @@ def show(
     claims: Sequence[Claim],
     what: str,
     name: str | None = None,
-    where: str = "",
+    where: str | None = None,
     out: TextIO | None = None,
 ) -> None:
     """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms.
@@ -74,7 +74,13 @@ def show(
         raise UserError(
             f"show {what}: needs an id, as in: wdbench show {what} {claims[0].id if what == 'claim' and claims else 'ID'}"
         )
-    kinds[what](load, claims, name, where, out or sys.stdout)
+    if name is not None and what not in ("claim", "cell", "identities"):
+        raise UserError(f"show {what}: value {name!r}: takes no id; narrow its rows with --where")
+    if where is not None and not where.strip():
+        raise UserError(f"--where: value {where!r}: an empty filter; leave --where out to see every row")
+    if where is not None and what == "cell":
+        raise UserError(f"--where: value {where!r}: show cell has one row, that of its id; valid: no filter")
+    kinds[what](load, claims, name, where or "", out or sys.stdout)
 
 
 def table(
@@ -264,8 +270,8 @@ def _cell(load, claims, name, where, out) -> None:
     runs = load("runs")
     hits = runs[runs["cell_id"].astype(str).str.startswith(name)]
     if hits["cell_id"].nunique() != 1:
-        found = "no cell" if hits.empty else f"{hits['cell_id'].nunique()} cells"
-        raise UserError(f"show cell: value {name!r}: {found} begin with it; wdbench show runs lists them")
+        found = "no cell begins" if hits.empty else f"{hits['cell_id'].nunique()} cells begin"
+        raise UserError(f"show cell: value {name!r}: {found} with it; wdbench show runs lists them")
     row = hits.iloc[0]
     _facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
 

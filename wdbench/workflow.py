@@ -27,7 +27,7 @@ class Workflow:
             self.given = {k: str(v) for k, v in overrides.items()}
             self.experiment = experiments.load(self.given.get("config_file", "config.yaml"), self.given.get("profile"),
                                                self.given.get("results"))
-            plugins.load(self.experiment.plugins)
+            plugins.load(self.experiment.plugins, self.experiment.source)
             if self.experiment.device != "cpu":
                 provenance.platform_facts(self.experiment.device)
             self.packs, self.absent = gather.available_packs(self.experiment)

@@ -52,11 +52,12 @@ def planned(claim: Claim, expected: pd.DataFrame) -> pd.DataFrame:
     """Rows of the plan that the claim reads; a filter on a column that the plan does not have (an outcome) holds for
     all.
     """
-    mask = in_studies(expected["study"], claim.study) & _known(claim.where, expected)
+    mask = in_studies(expected["study"], claim.study) & known(claim.where, expected)
     return expected[mask & in_arms(claim, expected) & _any(claim.cases.values(), expected)]
 
 
-def _known(text: str, table: pd.DataFrame) -> pd.Series:
+def known(text: str, table: pd.DataFrame) -> pd.Series:
+    """bool [rows]: the filter's, or true of every row where `table` lacks a column that it reads."""
     parsed = filters.parse(text)
     if not set(parsed.columns) <= set(table.columns):
         return pd.Series(True, index=table.index)
@@ -69,7 +70,7 @@ def in_arms(claim: Claim, rows: pd.DataFrame) -> pd.Series:
 
 
 def _any(texts, rows: pd.DataFrame) -> pd.Series:
-    masks = [_known(text, rows) for text in texts]
+    masks = [known(text, rows) for text in texts]
     return pd.Series(np.logical_or.reduce(masks) if masks else True, index=rows.index, dtype=bool)
 
 
@@ -95,9 +96,9 @@ def unavailable_strata(claim: Claim, plan: pd.DataFrame, unavailable: Mapping[st
     """Stratum -> reason, for strata of which no planned row can be had."""
     if plan.empty:
         return {}
-    known = set(claim.by) <= set(plan.columns) and not claim.cases
-    known |= bool(claim.cases) and all(set(filters.parse(t).columns) <= set(plan.columns) for t in claim.cases.values())
-    labelled = with_strata(claim, plan) if known else plan.assign(stratum=plan["dataset"])
+    told = set(claim.by) <= set(plan.columns) and not claim.cases
+    told |= bool(claim.cases) and all(set(filters.parse(t).columns) <= set(plan.columns) for t in claim.cases.values())
+    labelled = with_strata(claim, plan) if told else plan.assign(stratum=plan["dataset"])
     gone = is_unavailable(labelled, unavailable)
     reasons = {}
     for stratum, lost in gone.groupby(labelled["stratum"]):

@@ -441,14 +441,15 @@ def from_mapping(content: dict, path: str) -> tuple[Claim, ...]:
     """Claims of a parsed claims.yaml. Raises UserError naming file, claim, field, value and what would be valid."""
     entries = content.get("claims")
     if set(content) != {"claims"} or not isinstance(entries, list):
-        raise UserError(f"{path}: keys {', '.join(map(str, content))}: must hold one key, claims:, with a list")
+        raise UserError(f"{path}: keys {', '.join(map(yamlio.shown, content))}: must hold one key, claims:, with a list")
     claims: dict[str, Claim] = {}
     for position, entry in enumerate(entries, start=1):
         if not isinstance(entry, dict):
             raise UserError(
-                f"{path}: claims: entry {position}: value {entry!r}: must be a mapping with id, sentence, kind, ..."
+                f"{path}: claims: entry {position}: value {yamlio.shown(entry)}: must be a mapping with id, sentence, kind, ..."
             )
-        prefix = f"claim {entry.get('id', f'number {position}')}"
+        named = entry.get("id")
+        prefix = f"claim {named}" if isinstance(named, str) and 0 < len(named) <= 40 and named.isprintable() else f"claim number {position}"
         _refuse_unknown(entry, Claim, path, prefix)
         for name, arm in entry["arms"].items() if isinstance(entry.get("arms"), dict) else ():
             if isinstance(arm, dict):
@@ -465,6 +466,6 @@ def from_mapping(content: dict, path: str) -> tuple[Claim, ...]:
 def _refuse_unknown(entry: dict, model: type[Frozen], path: str, prefix: str) -> None:
     for key in entry:
         if key not in model.model_fields:
-            close = difflib.get_close_matches(str(key), model.model_fields, n=3, cutoff=0.5)
+            close = difflib.get_close_matches(yamlio.shown(key).strip("'"), model.model_fields, n=3, cutoff=0.5)
             hint = f"did you mean {', '.join(close)}?" if close else f"valid: {', '.join(model.model_fields)}"
-            raise UserError(f"{path}: {prefix}: unknown key {key!r}; {hint}")
+            raise UserError(f"{path}: {prefix}: unknown key {yamlio.shown(key)}; {hint}")

@@ -73,6 +73,8 @@ class Axis(Frozen):
             raise ValueError("give either values: [..] or all of from, to and points")
         if self.values is not None and any(part is not None for part in grid):
             raise ValueError("give values: [..] or from, to, points, not both")
+        if self.values == ():
+            raise ValueError("values is empty; give at least one number")
         if self.values is not None and len(set(self.values)) != len(self.values):
             raise ValueError("a value is listed twice")
         if self.values is None and not self.start < self.to:
@@ -142,6 +144,8 @@ class Study(Frozen):
     @field_validator("*", mode="before")
     @classmethod
     def _no_duplicates(cls, value):
+        if value == []:
+            raise ValueError("the list is empty; give at least one entry, or leave the key out")
         if isinstance(value, list) and all(isinstance(v, str | int | float) for v in value) and len(set(value)) != len(value):
             raise ValueError("an entry is listed twice")
         return value
@@ -154,7 +158,7 @@ class Study(Frozen):
         trained = [o for o in self.optimisers if o != "exact"]
         if trained and not (self.steps and self.batch_size):
             raise ValueError("steps and batch_size are needed wherever an optimiser other than exact is listed")
-        for coupling in ("moment_split_v", "scheduled"):
+        for coupling in ("moment_split_m", "moment_split_v", "scheduled"):
             if coupling in self.couplings and any(o != "adam" for o in trained):
                 raise ValueError(f"couplings: {coupling} needs a second moment, which of the optimisers only adam has")
         if "scheduled" in self.couplings and any(axis.unit == "clock" for axis in self.lambdas.values()):
@@ -212,21 +216,34 @@ class Budget(Frozen):
 
 
 class Experiment(Frozen):
-    """config.yaml after its profile is applied. `elsewhere`: studies that this profile does not train -> the profile that does."""
+    """config.yaml after its profile is applied.
+
+    `elsewhere`: studies that this profile does not train -> the profile that does. `source`: the file it was read from.
+    """
 
     profile: str
     results: Path
     claims: Path
-    tiers: tuple[Tier, ...] = ("core",)
+    tiers: tuple[Tier, ...] = Field(("core",), min_length=1)
     studies: dict[str, Study]
     elsewhere: dict[str, str] = {}
     device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
+    source: str = "config.yaml"
+
+    @field_validator("results", "claims", mode="before")
+    @classmethod
+    def _named(cls, value):
+        if isinstance(value, str) and (not value.strip() or "\0" in value):
+            raise ValueError("must name a path")
+        return value
 
     @field_validator("studies")
     @classmethod
     def _not_too_many(cls, studies):
+        if not studies:
+            raise ValueError("no study is left to train; give at least one of the profile's tiers")
         cells = sum(study.size for study in studies.values())
         if cells > MOST_CELLS:
             raise ValueError(f"{cells:,} cells in all; at most {MOST_CELLS:,} are valid")
@@ -248,28 +265,50 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
     content = dict(yamlio.read(path))
     profiles = content.pop("profiles", {}) or {}
     if not isinstance(profiles, dict):
-        raise UserError(f"{path}: profiles: value {profiles!r}: must map names to changes of studies")
-    name = profile or content.get("profile", "core")
-    if name != "core" and name not in profiles:
-        raise UserError(f"{path}: profile: value {name!r}: valid: core, {', '.join(profiles) or '(no other)'}")
+        raise UserError(f"{path}: profiles: value {yamlio.shown(profiles)}: must map names to changes of studies")
+    for each, changes in profiles.items():
+        if not isinstance(changes, dict | None) or not isinstance(each, str):
+            raise UserError(f"{path}: profiles.{each}: value {yamlio.shown(changes)}: must be a name with a mapping")
+    name = content.get("profile", "core") if profile is None else profile
+    if not isinstance(name, str) or name != "core" and name not in profiles:
+        raise UserError(f"{path}: profile: value {yamlio.shown(name)}: valid: core, {', '.join(profiles) or '(no other)'}")
     every = content.get("studies")
     if name != "core":
         content = _apply(content, profiles[name] or {}, path, f"profiles.{name}")
     content["profile"] = name
-    if "elsewhere" in content:
-        raise UserError(f"{path}: unknown key 'elsewhere'; the keys there are listed in the comments of config.yaml")
+    for key in ("elsewhere", "source"):
+        if key in content:
+            raise UserError(f"{path}: unknown key {key!r}; the keys there are listed in the comments of config.yaml")
     if isinstance(every, dict) and every is content.get("studies"):
         content |= _of_tiers(content, profiles)
     content.setdefault("results", "results")
     content.setdefault("claims", "claims.yaml")
+    content["source"] = str(path)
     if results is not None:
+        if not results.strip() or "\0" in results:
+            raise UserError(f"--results: value {results!r}: must name a folder")
         content["results"] = results
-    return yamlio.validate(Experiment, content, path)
+    found = yamlio.validate(Experiment, content, path)
+    _a_folder(found.folder, f"{path}: results" if results is None else "--results")
+    return found
+
+
+def _a_folder(folder: Path, where: str) -> None:
+    """Raises UserError where `folder`, or what would hold it, is something other than a folder."""
+    for part in (folder, *folder.parents):
+        try:
+            if part.is_dir():
+                return
+            if part.exists():
+                raise UserError(f"{where}: value {str(part)!r}: is a file; valid: a folder, or a path at which one can be made")
+        except OSError as error:
+            raise UserError(f"{where}: value {str(part)[:60]!r}: cannot be read ({error.strerror}); valid: a folder") from None
 
 
 def _of_tiers(content: dict, profiles: dict) -> dict:
     """The studies of the profile's tiers, and for the others the first profile whose tiers they are of."""
     tiers = content.get("tiers", ["core"])
+    trained = {name: (changes or {}).get("tiers") for name, changes in profiles.items()}
     kept, elsewhere = {}, {}
     for study, axes in content["studies"].items():
         tier = axes.get("tier", "core") if isinstance(axes, dict) else "core"
@@ -277,22 +316,24 @@ def _of_tiers(content: dict, profiles: dict) -> dict:
         if not isinstance(tiers, list) or tier in tiers or tier not in get_args(Tier):
             kept[study] = axes
         else:
-            trains = (name for name, changes in profiles.items() if tier in ((changes or {}).get("tiers") or ()))
+            trains = (name for name, listed in trained.items() if isinstance(listed, list) and tier in listed)
             elsewhere[study] = next(trains, "core")
     return {"studies": kept, "elsewhere": elsewhere}
 
 
 def _apply(content: dict, changes, path, where: str) -> dict:
     """`changes` laid over `content`: studies not named in the profile are left out, keys of named ones replaced."""
-    if not isinstance(changes, dict):
-        raise UserError(f"{path}: {where}: value {changes!r}: must be a mapping")
     merged = {**content, **{k: v for k, v in changes.items() if k != "studies"}}
     if "studies" in changes:
         studies = content.get("studies") or {}
         if not isinstance(changes["studies"], dict) or not isinstance(studies, dict):
-            raise UserError(f"{path}: {where}.studies: value {changes['studies']!r}: must map study names to changed keys")
+            raise UserError(f"{path}: {where}.studies: value {yamlio.shown(changes['studies'])}: must map study names to changed keys")
         unknown = [s for s in changes["studies"] if s not in studies]
         if unknown:
-            raise UserError(f"{path}: {where}.studies: value {unknown[0]!r}: unknown study; valid: {', '.join(studies)}")
+            raise UserError(f"{path}: {where}.studies: value {unknown[0]!r}: unknown study; valid: {', '.join(map(str, studies))}")
+        for study, changed in changes["studies"].items():
+            if not isinstance(changed, dict | None) or not isinstance(studies[study], dict):
+                raise UserError(f"{path}: {where}.studies.{study}: value {yamlio.shown(changed)}: must be a mapping, "
+                                f"as what studies.{study} has must be")
         merged["studies"] = {s: {**studies[s], **(c or {})} for s, c in changes["studies"].items()}
     return merged

@@ -1,5 +1,6 @@
 """Strict YAML: duplicate keys refused, and a sentence for every value that does not fit."""
 
+import reprlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,14 +38,17 @@ def read(path: str | Path) -> dict:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run from the folder that has it, or name it with --config-file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); valid: a text file in YAML") from None
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    # a tag that does not fit its value (!!bool x) raises whatever its constructor stumbles over
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        what = getattr(error, "problem", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path}:{where} is not valid YAML: {what}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: must be a mapping of keys to values, not {type(content).__name__}")
@@ -59,24 +63,88 @@ def validate(model: type[Model], content: dict, path: str | Path, prefix: str = 
         raise UserError(_sentence(error, path, prefix)) from None
 
 
+def shown(value) -> str:
+    """A value as it may stand in a sentence: at most 60 characters, in time that does not grow with it."""
+    try:
+        # aliases let a short file stand for a value of any size, which repr would write out
+        text = _SHORT.repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+# pydantic's kinds of error -> what would be valid; {..} are its own numbers
+_VALID = {
+    "literal_error": "valid: {expected}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be of the form {pattern}",
+    "too_short": "must have at least {min_length} entry",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "path_type": "must be text that names a file or a folder",
+    "recursion_loop": "must not hold itself",
+}
+
+
+def _field(error: dict, prefix: str) -> str:
+    """The keys that lead to a value; what pydantic adds for the branches of a union or a wrapped value is left out."""
+    parts = (str(part) for part in error["loc"])
+    kept = (part for part in parts if not part.startswith(("function-", "constrained-", "literal[", "dict[")) and part != "[key]")
+    return ".".join([prefix, *kept]).strip(".")
+
+
 def _sentence(error: ValidationError, path, prefix: str) -> str:
-    first = error.errors()[0]
-    field = ".".join([prefix, *(str(part) for part in first["loc"] if not str(part).startswith("function-"))]).strip(".")
-    value, kind = first["input"], first["type"]
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    errors = error.errors(include_url=False)
+    field, first = _field(errors[0], prefix), errors[0]
+    # the branches of a union fail one by one, at one place
+    here = [e for e in errors if _field(e, prefix) == field]
+    others = len({_field(e, prefix) for e in errors} - {field})
+    value, kind, more = first["input"], first["type"], f" (and {others} more)" if others else ""
     if kind == "extra_forbidden":
         return f"{path}: unknown key {field!r}{more}; the keys there are listed in the comments of config.yaml"
     if kind == "missing":
         return f"{path}: {field}: missing{more}"
-    if isinstance(value, str) and kind.startswith(("float", "int")):
-        hint = ""
-        try:
-            hint = f"; write {float(value)!r}" if "e" not in repr(float(value)) else f"; write {_yaml_float(float(value))}"
-        except ValueError:
-            hint = "; write a number"
-        return f"{path}: {field}: {value!r} is text, not a number{hint} (YAML 1.1 needs a dot in 1.0e-4){more}"
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."
-    return f"{path}: {field}: value {shown}: {first['msg'].removeprefix('Value error, ')}{more}"
+    if isinstance(value, str) and kind.startswith(("float", "int")) and (_is_number(value) or len(here) == 1):
+        hint = "write a number"
+        if _is_number(value):
+            hint = f"write {float(value)!r}" if "e" not in repr(float(value)) else f"write {_yaml_float(float(value))}"
+        return f"{path}: {field}: {shown(value)} is text, not a number; {hint} (YAML 1.1 needs a dot in 1.0e-4){more}"
+    place = f"{path}: {field}: " if field else f"{path}: "
+    return f"{place}value {shown(value)}: {' or '.join(dict.fromkeys(map(_valid, here)))}{more}"
+
+
+def _valid(error: dict) -> str:
+    if error["type"] in _VALID:
+        return _VALID[error["type"]].format(**error.get("ctx", {}))
+    return " ".join(error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").split())
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _yaml_float(value: float) -> str:

@@ -45,8 +45,8 @@ def names() -> list[str]:
     return sorted(_KINDS)
 
 
-def draw(claim: Claim, tables: Tables) -> Figure:
-    """The figure that `claim` names (or the default of its kind). Raises UserError for an unknown name."""
+def check(claim: Claim) -> tuple[str, dict]:
+    """(name, options) of the figure that `claim` names, or the default of its kind. Raises UserError for an unknown one."""
     name = claim.figure.name if claim.figure else DEFAULTS.get(claim.kind, "forest")
     if name not in _KINDS:
         raise UserError(
@@ -59,6 +59,12 @@ def draw(claim: Claim, tables: Tables) -> Figure:
             raise UserError(
                 f"claims: {claim.id}.figure.options: value {option!r}: unknown for {name}; valid: {', '.join(known) or 'none'}"
             )
+    return name, options
+
+
+def draw(claim: Claim, tables: Tables) -> Figure:
+    """The figure that `claim` names (or the default of its kind). Raises UserError for an unknown name."""
+    name, options = check(claim)
     return _KINDS[name](claim, tables, **options)
 
 
