@@ -2,8 +2,10 @@
 
 As in D'Angelo et al. 2024 (arXiv 2310.04415; github.com/tml-epfl/why-weight-decay, overparameterized_nets/models/get_models.py): a
 batch norm of the pixels themselves, a 3x3 convolution at stride 1, four stages of two-layer blocks, norm, ReLU, mean over pixels,
-linear. Shortcuts of blocks that halve the image are 1x1 convolutions of the normed input.
+linear. Shortcuts of blocks that halve the image are 1x1 convolutions of the normed input. Start values are those of that code too.
 """
+
+from math import prod, sqrt
 
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from torch import nn
 from wdbench.datasets.options import choice, count
 from wdbench.models import norms
 from wdbench.models.cnn import Stem, side
-from wdbench.models.families import Family, Setting, register
+from wdbench.models.families import UNPENALISED, Family, Setting, group, register
 from wdbench.models.losses import softmax_loss
 
 BLOCKS = {"18": (2, 2, 2, 2), "34": (3, 4, 6, 3)}
@@ -60,11 +62,20 @@ class PreActResNet(nn.Module):
         return self.head(self.norm_out(x, reference).relu().flatten(2).mean(-1))
 
 
+def initial(options, name: str, shape: tuple[int, ...]) -> tuple[str, float]:
+    """Convolutions N(0, 2 / fan-out) (He et al. 2015, arXiv 1502.01852, eq. 14); linear layers with the variance of torch's default,
+    1 / (3 fan-in), drawn from a normal distribution; gains 1 and biases 0.
+    """
+    if group(name) in UNPENALISED:
+        return "constant", float(name.endswith("gain"))
+    return "normal", sqrt(1 / (3 * shape[1])) if len(shape) == 2 else sqrt(2 / (shape[0] * prod(shape[2:])))
+
+
 OPTIONS = {
     "layers": Setting(choice("layers with weights, as the model is named after", *BLOCKS), "18"),
     "width": Setting(count("channels of the first stage; doubled by each further one", high=4096), 64),
     "channels": Setting(count("colours of the images", high=64), 3),
 } | norms.settings("bn")
 
-register(Family("preact", ("multiclass",), PreActResNet, softmax_loss, options=OPTIONS, frozen=norms.frozen,
+register(Family("preact", ("multiclass",), PreActResNet, softmax_loss, initial, options=OPTIONS, frozen=norms.frozen,
                 conflict=norms.conflict(OPTIONS)))
