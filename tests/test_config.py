@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 import yaml
 
 from wdbench import cells, datasets, grid
 from wdbench.config import experiment
 from wdbench.errors import UserError
+from wdbench.workflow import Workflow
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,6 +107,55 @@ def test_unknown_data_set_names_the_valid_ones(tmp_path):
     path = write(tmp_path, lambda c: study(c).update(datasets=["cifar"]))
     with pytest.raises(UserError, match="cifar.*diabetes"):
         grid.members(experiment.load(path))
+
+
+NETWORK = {"model": ["cnn"], "penalties": ["none", "l2"], "lambda": {"l2": {"unit": "absolute", "values": [0.1]}}, "optimisers": ["sgd"],
+           "couplings": ["coupled"], "lr": {"sgd": {"unit": "absolute", "values": [0.1]}}, "steps": 10, "batch_size": 8}
+TEXT = NETWORK | {"model": ["gpt:vocab=96"], "datasets": ["shakespeare"]}
+UNFIT = {
+    "no images": (NETWORK | {"datasets": ["diabetes"], "model": ["mlp"]}, "a regression task"),
+    "no square": (NETWORK | {"datasets": ["khan"]}, "data set 'khan': model 'cnn': rows of 2308 features are no square images"),
+    "one channel": (NETWORK | {"datasets": ["cifar10"]}, "model 'cnn': rows of 3072 features are no square images of 1 channels"),
+    "another size": (NETWORK | {"datasets": ["digits"], "model": ["vgg:channels=1"]}, "'digits': .*of 1 channels of 32 x 32 pixels"),
+    "columns added": (NETWORK | {"datasets": ["digits:noise_features=3"]}, "rows of 67 features are no square images"),
+    "convex on bytes": (NETWORK | {"datasets": ["cifar10"], "model": ["glm"]}, "'glm' on data set 'cifar10': .*valid: another model"),
+    "sparse rows": (NETWORK | {"datasets": ["reuters_r8:n=100"], "model": ["glm"]},
+                    "optimisers: value 'sgd': .*sparse.*valid: optimisers .exact., or data set reuters_r8:n=100,top=1000"),
+    "exact network": (NETWORK | {"datasets": ["digits"], "optimisers": ["sgd", "exact"]}, "optimisers: value 'exact': model 'cnn'"),
+    "relative on bytes": (NETWORK | {"datasets": ["cifar10"], "model": ["preact"], "lambda": {"l2": {"values": [0.1]}}},
+                          "lambda.l2.unit: value 'relative': data set 'cifar10'.*valid: absolute or clock"),
+    "relative on text": (TEXT | {"lr": {"sgd": {"values": [0.1]}}}, "lr.sgd.unit: value 'relative': data set 'shakespeare'.*absolute"),
+    "probe of numbers": (TEXT | {"probes": ["spikes", "curvature"]}, "probes: value 'curvature': data set 'shakespeare' is text"),
+    "vocabulary": (TEXT | {"datasets": ["openwebtext"]}, "option vocab: value 96: data set 'openwebtext' has 50257 different symbols"),
+    "context": (TEXT | {"datasets": ["openwebtext:context=256"], "model": ["gpt:vocab=50304"]}, "option context: value 64: .*256 symbols"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_models_that_do_not_fit_their_data_are_refused_with_the_plan(name, tmp_path):
+    axes, expected = UNFIT[name]
+    found = experiment.load(write(tmp_path, lambda c: c.update(studies={"one": axes})))
+    with pytest.raises(UserError, match=f"^config.yaml: .*{expected}") as caught:
+        grid.members(found)
+    assert "valid: " in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [
+    {"datasets": ["digits", "mnist_5k"]}, {"datasets": ["cifar10", "cifar100"], "model": ["preact", "vgg", "resnet:channels=3"]},
+    {"datasets": ["reuters_r8:svd=49", "khan"], "model": ["mlp"], "lambda": {"l2": {"values": [0.1]}}},
+])
+def test_models_that_fit_their_data_are_planned(changes, tmp_path):
+    found = experiment.load(write(tmp_path, lambda c: c.update(studies={"one": NETWORK | changes})))
+    assert len(grid.members(found)) == len(changes["datasets"]) * len(changes.get("model", "c"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, capsys):
+    path = write(tmp_path, lambda c: c.update(device="cuda"))
+    with pytest.raises(SystemExit) as caught:
+        Workflow({"config_file": str(path), "profile": "smoke"})
+    assert caught.value.code == 2
+    assert "device: value 'cuda': torch sees no such device here; valid: cpu" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments, expected", [

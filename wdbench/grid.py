@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from itertools import product
 from typing import NamedTuple
 
-from wdbench import datasets
+from wdbench import datasets, fits
 from wdbench.config.experiment import Experiment, Study
 from wdbench.datasets.language import CONTEXT
 from wdbench.errors import UserError
@@ -98,6 +98,10 @@ def _models(study: Study, dataset: str) -> list[str]:
                             f"its weights; valid: sphere none, or a model with norm=bn or norm=gn")
         if task not in tasks:
             raise UserError(f"config.yaml: model {model!r} on data set {dataset!r}: a {task} task; valid: tasks {' '.join(tasks)}")
+        if model == "glm":
+            fits.convex(study, dataset)
+        else:
+            fits.network(study, found[-1], dataset)
     return found
 
 
@@ -224,11 +228,17 @@ def weights(dataset: str) -> int:
 
 def predicted_seconds(study: Study, dataset: str, model: str, optimiser: str) -> float:
     """Rough cost of one cell on one core, for "time left": a stacked update costs about 1.5 µs plus 12 ns a weight, an exact
-    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms. `wdbench plan` predicts
-    from measured rows instead.
+    solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms, that of a network of a million
+    weights or more what its arithmetic takes (`costs.py`). `wdbench plan` predicts from measured rows instead.
     """
     size = weights(dataset)
     if optimiser == "exact":
         return 2e-3 + 2e-6 * size
     steps = sum(study.steps) / len(study.steps)
+    if model not in GLM.values():
+        from wdbench import costs
+
+        arithmetic = costs.cell(study, dataset, model)
+        if arithmetic is not None:
+            return arithmetic / costs.CORE_RATE
     return steps * (1.5e-6 + 12e-9 * size if model in GLM.values() else 2e-2 if model.startswith("gpt") else 2e-4)

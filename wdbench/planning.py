@@ -7,15 +7,16 @@ from wdbench.store import Store
 
 def report(experiment: Experiment) -> dict:
     """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable,
-    never_upheld: {claim: why}, ...}.
+    without_data: [{pack, cells, core_hours, a100_hours}], never_upheld: {claim: why}, ...}.
 
     The prediction is the measured seconds a cell of the same pack, or the rough cost of its steps (`grid.predicted_seconds`) where
-    none is stored.
+    none is stored, as always for the packs whose data are not here. a100_hours (`costs.py`): None for models trained in stacks.
     """
     packs, absent = gather.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
     entries, pace = [], {}
-    rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in work.sizes(experiment).items()}
+    sizes = work.sizes(experiment)
+    rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in sizes.items()}
     for pack in packs:
         ids = set(work.cell_ids(grid.pack_cells(experiment, pack)).values())
         rows = store.load(pack, "rows")
@@ -30,8 +31,22 @@ def report(experiment: Experiment) -> dict:
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
         "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
+        "without_data": [_without_data(experiment, pack, *sizes[pack]) for pack in sorted(set(sizes) - set(packs))],
         "never_upheld": judging.unreachable(experiment), "unavailable": absent, "other_platforms": store.other_platforms(),
     }
+
+
+def _without_data(experiment: Experiment, pack: str, cells: int, seconds: float) -> dict:
+    """Entry of a pack whose data are not here."""
+    name, dataset, model, *_ = grid.members(experiment)[pack][0]
+    hours = None
+    if model not in grid.GLM.values():
+        # torch's flop counter is loaded only where there is something to count
+        from wdbench import costs
+
+        if costs.cell(experiment.studies[name], dataset, model) is not None:
+            hours = costs.a100_hours(dataset, seconds * costs.CORE_RATE)
+    return {"pack": pack, "cells": cells, "core_hours": seconds / 3600, "a100_hours": hours}
 
 
 def text(found: dict) -> str:
@@ -50,4 +65,12 @@ def text(found: dict) -> str:
     lines.append(f"{'pack':<{width}}  {'cells':>7}  {'stored':>7}  {'to train':>8}  core-min")
     lines += [f"{e['pack']:<{width}}  {e['cells']:>7,}  {e['cached']:>7,}  {e['missing']:>8,}  {e['predicted_minutes']:>8.2f}"
               for e in found["packs"]]
+    if found["without_data"]:
+        core, hours = (sum(e[key] or 0.0 for e in found["without_data"]) for key in ("core_hours", "a100_hours"))
+        lines += ["", f"packs whose data are not here, by the arithmetic of their steps: about {core:,.1f} core-hours"
+                  + (f", or {hours:,.0f} hours of one A100, a rough guide" if hours else "")]
+        width = max(len(e["pack"]) for e in found["without_data"])
+        lines.append(f"{'pack':<{width}}  {'cells':>7}  {'core-hours':>12}  {'A100-hours':>10}")
+        lines += [f"{e['pack']:<{width}}  {e['cells']:>7,}  {e['core_hours']:>12,.2f}  "
+                  f"{'-' if e['a100_hours'] is None else format(e['a100_hours'], ',.1f'):>10}" for e in found["without_data"]]
     return "\n".join(lines)

@@ -28,6 +28,8 @@ class Workflow:
             self.experiment = experiments.load(self.given.get("config_file", "config.yaml"), self.given.get("profile"),
                                                self.given.get("results"))
             plugins.load(self.experiment.plugins)
+            if self.experiment.device != "cpu":
+                provenance.platform_facts(self.experiment.device)
             self.packs, self.absent = gather.available_packs(self.experiment)
         except UserError as error:
             # one sentence instead of Snakemake's traceback through the Snakefile
