@@ -15,7 +15,7 @@ from wdbench.datasets.records import Dataset
 STEPS, ROWS, CHUNKS = 3, 4, 2
 # GPT-2's full size is taken once; the other studies differ in arithmetic, coupling and schedule, which a narrow model of its depth shows
 FULL_SIZE = "paper_gpt_cosine"
-NARROW = {"depth": 2, "width": 96, "heads": 4}
+NARROW = {"depth": 2, "width": 32, "heads": 4}
 
 
 def studies():
