@@ -251,6 +251,16 @@ def test_models_that_fit_their_data_are_planned(changes, tmp_path):
     assert len(grid.members(found)) == len(changes["datasets"]) * len(changes.get("model", "c"))
 
 
+def test_a_profile_without_any_data_is_one_sentence_before_any_job(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WDBENCH_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as caught:
+        Workflow({"config_file": str(ROOT / "config.yaml"), "profile": "paper"})
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "profile 'paper': none of its data sets is here" in message and "data fetch cifar100" in message
+    assert message.strip().count("\n") == 0
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, capsys):
     path = write(tmp_path, lambda c: c.update(device="cuda"))

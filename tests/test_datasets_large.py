@@ -192,5 +192,5 @@ def test_plan_prints_what_absent_data_would_cost(folder):
     cells, _, hours = cost["cifar10~preact~sgd"]
     assert cells == 28 and hours / (16 + 12 / 5) == pytest.approx(2, rel=0.05)
     cells, core, hours = cost["openwebtext~gpt:context=256,depth=12,heads=12,vocab=50304,width=768~adam~1"]
-    assert cells == 3 and hours / cells == pytest.approx(12, rel=0.05) and core > 1000 * hours
+    assert cells == 3 and hours / cells == pytest.approx(12, rel=0.05) and core > 500 * hours
     assert "get it with: python -m wdbench data fetch cifar10" in done.output and "nanoGPT" in done.output

@@ -31,6 +31,9 @@ class Workflow:
             if self.experiment.device != "cpu":
                 provenance.platform_facts(self.experiment.device)
             self.packs, self.absent = gather.available_packs(self.experiment)
+            if not self.packs:
+                raise UserError(f"profile {self.experiment.profile!r}: none of its data sets is here; get one first: "
+                                + "; ".join(f"{name}: {command}" for name, command in sorted(self.absent.items())))
         except UserError as error:
             # one sentence instead of Snakemake's traceback through the Snakefile
             print(f"wdbench: {error}", file=sys.stderr)
