@@ -116,7 +116,8 @@ def test_ranks_of_layers_against_numpy_and_where_they_are_known():
     kernel[1, 2] = np.nan
     found = spectrum.ranks([torch.tensor(dense), torch.tensor(kernel)])
     for r, c in product(range(2), range(3)):
-        singular = [np.linalg.svd(w[r, c].reshape(len(w[r, c]), -1), compute_uv=False) for w in (dense, kernel) if np.isfinite(w[r, c]).all()]
+        finite = [w[r, c].reshape(len(w[r, c]), -1) for w in (dense, kernel) if np.isfinite(w[r, c]).all()]
+        singular = [np.linalg.svd(w, compute_uv=False) for w in finite]
         if len(singular) < 2:
             assert math.isnan(found["stable_rank"][r, c]) and math.isnan(found["effective_rank"][r, c])
             continue

@@ -242,7 +242,8 @@ def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]
 
 def pack_digests(experiment: Experiment) -> dict[str, str]:
     """pack -> a digest of the axes that its members expand from, which changes exactly when the set of its cells can change."""
-    axes = {name: study.model_dump(mode="json", exclude={"about", "tier", "datasets", "model"}) for name, study in experiment.studies.items()}
+    apart = {"about", "tier", "datasets", "model"}
+    axes = {name: study.model_dump(mode="json", exclude=apart) for name, study in experiment.studies.items()}
     return {
         pack: hashlib.sha256(json.dumps([
             (name, datasets.canonical(dataset), model, optimiser, axes[name]) for name, dataset, model, optimiser, _ in parts

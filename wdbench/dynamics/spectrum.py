@@ -4,7 +4,7 @@ import torch
 
 
 def ranks(weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """stable_rank and effective_rank [R, C], means over the layers, of weights [R, C, out, ...]; NaN where a layer is all zero or not finite.
+    """stable_rank and effective_rank [R, C], means over the layers, of weights [R, C, out, ...]; NaN where one is all zero or not finite.
 
     A convolution's kernel counts as the matrix [out, in * height * width]. Stable rank: |W|_F^2 / |W|_2^2 (Rudelson & Vershynin
     2007, arXiv math/0503442). Effective rank: exp of the entropy of the singular values over their sum (Roy & Vetterli 2007).
