@@ -1,6 +1,8 @@
-"""Matplotlib's SVG without what a reader does not need: half the bytes, the same picture."""
+"""Matplotlib's SVG without what a reader does not need: a quarter of the bytes, the same picture."""
 
 import re
+
+from wdbench.figures import glyphs
 
 _NUMBER = re.compile(r"(-?\d+\.\d)\d+")
 _PLACES = re.compile(r' d="[^"]*"|translate\([^)]*\)|\b(?:x|y|cx|cy|width|height)="[\d.\-]+"')
@@ -12,8 +14,7 @@ _UNNEEDED = (
     (re.compile(r" ?\n(?=[A-Za-z\"])"), ""),
     (re.compile(r'(?<=[ "\d])([MLQCz]) '), r"\1"),
 )
-# a group without attributes around one element, or around nothing
-_WRAPPER = re.compile(r"<g>(<(?:path|use)[^>]*/>)?</g>|<g/>")
+_GROUP = re.compile(r"<g\b[^>]*>|</g>")
 _NAME = re.compile(r"\b[mpC][0-9a-f]{8,}(?:_[0-9a-f_]+)?\b")
 _STYLE = re.compile(r' style="([^"]*)"')
 
@@ -27,9 +28,25 @@ def svg(text: str) -> str:
     text = _PLACES.sub(lambda match: _NUMBER.sub(r"\1", match[0]), text)
     for pattern, replacement in _UNNEEDED:
         text = pattern.sub(replacement, text)
-    while (shorter := _WRAPPER.sub(lambda match: match[1] or "", text)) != text:
-        text = shorter
+    text = _ungrouped(text)
+    # SVG 2 links need no namespace
+    text = glyphs.compact(text).replace("xlink:href=", "href=").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     return _classes(_short_names(text))
+
+
+def _ungrouped(text: str) -> str:
+    """`text` without the groups that have no attributes: what stands in them stays."""
+    kept: list[bool] = []
+
+    def put(match: re.Match) -> str:
+        if match[0].endswith("/>"):
+            return ""
+        if match[0] == "</g>":
+            return match[0] if kept.pop() else ""
+        kept.append(match[0] != "<g>")
+        return match[0] if kept[-1] else ""
+
+    return _GROUP.sub(put, text)
 
 
 def _short_names(text: str) -> str:

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from wdbench import atomic
 from wdbench.claims.selection import in_studies
 from wdbench.config.claims import Claim
-from wdbench.figures import events, fidelity, forest, identity, overview, path, registry, slope, style
+from wdbench.figures import events, fidelity, forest, identity, overview, path, registry, scatter, slope, style
 
 # the modules that register kinds; naming them here keeps the imports from looking unused
-KINDS = (events, fidelity, forest, identity, path, slope)
+KINDS = (events, fidelity, forest, identity, path, scatter, slope)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Events: rate of each arm with its exact interval."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -7,6 +9,8 @@ from pandas import DataFrame
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
+
+NAME_LETTERS = 28  # what the left margin holds
 
 
 def counts(claim: Claim, tables: Tables) -> DataFrame:
@@ -58,7 +62,8 @@ def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
                 fontsize=8,
                 color=colour,
             )
-    axes.set_yticks(range(len(order)), list(labels.strata(order, claim.by).values()))
+    names = ["\n".join(textwrap.wrap(name, NAME_LETTERS)) for name in labels.strata(order, claim.by).values()]
+    axes.set_yticks(range(len(order)), names, linespacing=0.95)
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.grid(False, axis="y")

@@ -51,7 +51,11 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         p for p in ORDER if ((found["precision"] == p[0]) & (found["rounding"].fillna("none") == p[1])).any()
     ]
     handles = [panels.handle(*panels.arm_style(ORDER.index(p)), labels.arithmetic(*p)) for p in shown]
-    figure, axes = panels.sheet(len(couplings), handles)
+    titles = {}
+    for coupling in couplings:
+        n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
+        titles[coupling] = f"{coupling.replace('_', ' ')} (n = {n} cells)"
+    figure, axes = panels.sheet(list(titles.values()), handles)
     low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
         for place, (precision, rounding) in enumerate(ORDER):
@@ -82,13 +86,14 @@ def draw(runs: DataFrame, metric: str) -> Figure:
             )
         panels.log_x(axis)
         left, right = axis.get_xlim()
-        for name, threshold in THRESHOLDS:
+        for height, (name, threshold) in zip((0.6, 0.3), THRESHOLDS, strict=True):
             if left < threshold < right:
                 axis.axvline(threshold, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
-                axis.text(threshold, high, f" {name}", fontsize=8, va="top", ha="left")
+                # into the panel: to the left of its line where that stands in the right half
+                side = "right" if threshold**2 > left * right else "left"
+                axis.text(threshold, low + height * (high - low), f" {name} ", fontsize=8, va="center", ha=side)
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
-        n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
-        panels.title(axis, f"{coupling.replace('_', ' ')} (n = {n} cells)")
+        panels.title(axis, titles[coupling])
     panels.y_label(figure, axes, labels.of(metric).text)
     panels.x_label(
         figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."

@@ -8,14 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, style, words
 from wdbench.figures.registry import Tables, register, table
+from wdbench.figures.rows import task
 
-ROW_IN, ABOVE_IN, BELOW_IN = 0.27, 0.36, 0.52
-LEFT, RIGHT = 0.245, 0.575  # of the width: data set names to the left, numbers and verdicts to the right
+ROW_IN, ABOVE_IN, BELOW_IN, LINE_IN = 0.27, 0.36, 0.30, 0.14
+NAME_LETTERS, FOOT_LETTERS = 25, 78
+LEFT, RIGHT = 0.245, 0.54  # of the width: data set names to the left, numbers and verdicts to the right
+# where the columns begin, in inches from the figure's left edge, and how many letters an estimate may have
+N_IN, ESTIMATE_IN, VERDICT_IN, ESTIMATE_LETTERS = 3.85, 4.19, 6.0, 28
 COLUMNS = ("claim_id", "dataset", "estimate", "ci_low", "ci_high", "margin", "n", "verdict")
 
 
@@ -36,9 +41,15 @@ def effects_of(claim: Claim, tables: Tables) -> DataFrame:
     return mine[mine["used"].astype(bool)] if "used" in mine else mine
 
 
-def height(n_rows: int) -> float:
-    """Inches that a forest of so many rows takes."""
-    return ABOVE_IN + BELOW_IN + ROW_IN * max(n_rows, 1)
+def height(n_rows: int, foot: str) -> float:
+    """Inches that a forest of so many rows takes with this text below it (see `foot`)."""
+    return ABOVE_IN + BELOW_IN + ROW_IN * max(n_rows, 1) + LINE_IN * len(foot.split("\n"))
+
+
+def foot(claim: Claim, rows: DataFrame, task: str | None = None) -> str:
+    """What the estimates are, with their unit, and how their sign is read, in lines; `task` as in `labels.axis`."""
+    shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
+    return f"{_wrapped(words.effect_name(claim, task), FOOT_LETTERS)}\n{words.reading(claim)}{shaded}"
 
 
 def axes_in(figure: Figure, n_rows: int, top_in: float = 0.0) -> Axes:
@@ -69,21 +80,29 @@ def _limits(rows: DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> None:
+def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame, below: str) -> None:
     """Draw `rows` (from `rows_of`) on `axes`, one tick a block of `effects` (dataset, effect) below each
-    interval.
+    interval, and the text `below` (from `foot`).
     """
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
     names = labels.strata(rows["dataset"], claim.by)
-    axes.set_yticks(range(len(rows)), [_wrapped(names[d], 28) for d in rows["dataset"]], linespacing=0.95)
+    axes.set_yticks(range(len(rows)), [_wrapped(names[d], NAME_LETTERS) for d in rows["dataset"]], linespacing=0.95)
     axes.tick_params(axis="y", length=0)
     scale = 100.0 if words.is_percent(claim) else 1.0
     low, high = _limits(rows)
+    empty = rows["estimate"].isna().all()
     blocks = dict(tuple(effects.groupby("dataset", sort=False)["effect"])) if len(effects) else {}
     if np.nanmax(np.abs(rows["estimate"].to_numpy(float)), initial=0) > 30 * _typical(rows):
         low, high = low * (2 if low < 0 else 1), high * (2 if high > 0 else 1)
         _symmetric_log(axes, scale * _typical(rows), scale * max(abs(low), abs(high)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        if not 1e-3 <= scale * max(abs(low), abs(high)) < 1e4:
+            # a power of ten at the axis' end would stand in the text below
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: words.short(value)))
+    if empty:
+        axes.set_xticks([])
     axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
     for place, row in enumerate(rows.to_dict("records")):
         _row(axes, place, row, scale, (low, high), claim, blocks.get(row["dataset"]))
@@ -91,13 +110,17 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame) -> No
     if rows["dataset"].eq("all").any() and len(rows) > 1:
         axes.axhline(len(rows) - 1.5, color="#9a9a9a", linewidth=0.7)
     transform = axes.get_yaxis_transform()
-    for offset, word in ((1.03, "n"), (1.145, "estimate [interval]"), (1.86, "verdict")):
-        axes.text(offset, -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
-    shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
-    axes.set_xlabel(_wrapped(words.effect_name(claim)) + f"\n{words.reading(claim)}{shaded}", fontsize=8)
+    for inches, word in ((N_IN, "n"), (ESTIMATE_IN, "estimate [interval]"), (VERDICT_IN, "verdict")):
+        axes.text(_offset(inches), -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
+    axes.set_xlabel(below, fontsize=8, linespacing=1.1)
 
 
-def _wrapped(text: str, width: int = 62) -> str:
+def _offset(inches: float) -> float:
+    """A place in inches from the figure's left edge as a share of the axes' width."""
+    return (inches / style.WIDTH_IN - LEFT) / (RIGHT - LEFT)
+
+
+def _wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width))
 
 
@@ -154,10 +177,11 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
             linestyle="",
         )
     transform = axes.get_yaxis_transform()
-    axes.text(1.03, place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
-    axes.text(1.145, place, words.estimate(row, claim), transform=transform, va="center", fontsize=8)
+    axes.text(_offset(N_IN), place, words.count(row["n"]), transform=transform, va="center", fontsize=8)
+    text = words.brief_estimate(row, claim, ESTIMATE_LETTERS)
+    axes.text(_offset(ESTIMATE_IN), place, text, transform=transform, va="center", fontsize=8)
     axes.text(
-        1.86,
+        _offset(VERDICT_IN),
         place,
         f"{labels.VERDICT_SYMBOLS.get(row['verdict'], '')} {labels.VERDICTS.get(row['verdict'], row['verdict'])}",
         transform=transform,
@@ -202,6 +226,7 @@ def forest(claim: Claim, tables: Tables) -> Figure:
     rows = rows_of(claim, tables)
     if rows.empty:
         return style.message_figure(f"{claim.id}: no verdict in verdicts.csv")
-    figure = style.new_figure(height(len(rows)))
-    draw_on(axes_in(figure, len(rows)), claim, rows, effects_of(claim, tables))
+    below = foot(claim, rows, task(claim, tables))
+    figure = style.new_figure(height(len(rows), below))
+    draw_on(axes_in(figure, len(rows)), claim, rows, effects_of(claim, tables), below)
     return figure

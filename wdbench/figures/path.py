@@ -68,8 +68,8 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     looks = _looks(claim)
     present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
     looks = {key: look for key, look in looks.items() if key in present}
-    figure, axes = panels.sheet(len(paths.strata), _handles(paths, looks), above_in)
     titles = labels.strata(paths.strata, claim.by)
+    figure, axes = panels.sheet([titles[stratum] for stratum in paths.strata], _handles(paths, looks), above_in)
     for axis, stratum in zip(axes, paths.strata, strict=True):
         held = [
             _arm(
@@ -180,7 +180,9 @@ def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: 
         return path(claim, tables, metric, x)
     if not paths.strata or paths.curves.groupby(["stratum", "arm", "condition"])["x"].nunique().max() < 2:
         return forest.forest(claim, tables)
-    above = forest.height(len(verdicts)) + 0.15
+    below = forest.foot(claim, verdicts, rows.task(claim, tables))
+    above = forest.height(len(verdicts), below) + 0.12
     figure = draw_below(claim, paths, above)
-    forest.draw_on(forest.axes_in(figure, len(verdicts)), claim, verdicts, forest.effects_of(claim, tables))
+    axes = forest.axes_in(figure, len(verdicts))
+    forest.draw_on(axes, claim, verdicts, forest.effects_of(claim, tables), below)
     return figure

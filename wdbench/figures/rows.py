@@ -100,6 +100,14 @@ def task_of(long: DataFrame) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
+def task(claim: Claim, tables) -> str | None:
+    """`task_of` the claim's rows in runs; None where there are none."""
+    runs = tables.get("runs")
+    if runs is None or not {"model", "study"} <= set(runs.columns):
+        return None
+    return task_of(selection.claim_rows(claim, runs))
+
+
 def chosen_x(claim: Claim, selected: DataFrame, long: DataFrame) -> DataFrame:
     """stratum, arm, condition, x of the claim's selected cells, found in `long` by cell_id and arm."""
     mine = selected[selected["claim_id"] == claim.id]

@@ -13,14 +13,20 @@ from wdbench.config.claims import Claim
 from wdbench.figures import forest, labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
 
+NOTE_LETTERS = 26  # what the line of numbers above the narrowest panel holds
+
 Note = Callable[[Axes, Claim, DataFrame, str, DataFrame], str]
 
 
-def _panel(axes: Axes, mine: DataFrame) -> None:
+def _panel(axes: Axes, mine: DataFrame, logged: bool = False) -> None:
+    """Blocks, mean and band; logged: y is a logarithm, shown as what it is the logarithm of."""
     colour = style.BLUE
     xs, ys = points.broken_lines(mine)
-    axes.plot(xs, ys, color=colour, linewidth=0.5, alpha=0.4, zorder=2)
     mean = points.mean_line(mine)
+    if logged:
+        ys = np.exp(ys)
+        mean = mean.assign(**{name: np.exp(mean[name]) for name in ("mean", "low", "high")})
+    axes.plot(xs, ys, color=colour, linewidth=0.5, alpha=0.4, zorder=2)
     axes.plot(mean["x"], mean["mean"], color=colour, marker="o", markersize=3.5, linewidth=2, zorder=4)
     axes.fill_between(
         mean["x"].to_numpy(float),
@@ -42,39 +48,55 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     verdicts = forest.rows_of(claim, tables)
     order = rows.in_order(claim, tables, found["stratum"].unique())
     compared = found["arm"].eq("effect").all()
-    figure, axes = panels.sheet(len(order), _handles(claim, found, compared), notes=True)
+    logged = claim.effect == "log_ratio" and not compared
     titles = labels.strata(order, claim.by)
+    n = found.groupby("stratum")["block"].nunique()
+    span = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    foot = f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel."
+    if claim.kind == "slope":
+        foot += f" {words.course(claim, metric, x)}"
+    elif note is _slope_note:
+        foot += " Above each panel: slope a decade, 95 % t interval."
+    figure, axes = panels.sheet(
+        [titles[stratum] for stratum in order],
+        _handles(claim, found, compared, logged, note is _turn_note),
+        notes=True,
+        foot_lines=len(panels.foot_lines(foot)),
+    )
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
-        _panel(axis, mine)
+        _panel(axis, mine, logged)
         if log_x:
             panels.log_x(axis)
-        panels.scale_y(axis, mine["y"].to_numpy(float), compared or labels.is_share(metric))
+        if logged:
+            panels.log_y(axis)
+        else:
+            panels.scale_y(axis, mine["y"].to_numpy(float), compared or labels.is_share(metric))
         if compared:
             axis.axhline(0, color=style.INK, linewidth=0.7, zorder=1)
         panels.title(axis, titles[stratum], note(axis, claim, verdicts, stratum, mine))
-    text = words.contrast_name(claim, metric) if compared else labels.axis(metric, rows.task_of(found))
-    panels.y_label(figure, axes, text)
-    n = found.groupby("stratum")["block"].nunique()
-    span = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    turned = " Slopes as in the verdict: > 0 agrees." if claim.kind == "slope" else ""
-    panels.x_label(
-        figure, f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel.{turned}"
-    )
+    task = rows.task_of(found)
+    text = words.contrast_name(claim, metric, task) if compared else labels.axis(metric, task)
+    if words.chooses(claim, metric):
+        text = text.replace(" (", " chosen on validation (", 1)
+    panels.y_label(figure, axes, f"{text}, log scale" if logged else text)
+    panels.x_label(figure, foot)
     return figure
 
 
-def _handles(claim: Claim, found: DataFrame, compared: bool) -> list:
+def _handles(claim: Claim, found: DataFrame, compared: bool, logged: bool, turns: bool) -> list:
     names = rows.arm_names(claim)
     shown = names.get("treatment", "runs")
     if compared:
         shown = f"{shown} against {names.get('control', claim.threshold)}"
     handles = [
-        panels.handle(style.BLUE, "-", "o", f"{shown}: mean, 95 % t band", linewidth=2),
+        panels.handle(style.BLUE, "-", "o", f"{shown}: {'geometric mean' if logged else 'mean'}, 95 % t band", linewidth=2),
         panels.handle(style.BLUE, "-", "", "one block", linewidth=0.6),
     ]
     if found["y"].isna().any():
         handles.append(panels.handle(style.VERMILION, "", "x", "a block diverged"))
+    if turns:
+        handles.append(panels.handle(style.ORANGE, "", "^", "turning point inside the grid"))
     return handles
 
 
@@ -82,14 +104,17 @@ def _slope_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, min
     """The registered estimate of this stratum, else the slope fitted to what is shown."""
     row = verdicts[verdicts["dataset"] == stratum]
     if len(row) == 1 and not words.missing(row.iloc[0]["estimate"]) and claim.kind == "slope":
-        lead = "τ" if claim.statistic == "kendall" else "slope"
-        return f"{lead} {words.estimate(row.iloc[0], claim)}"
+        return estimate_note(claim, row.iloc[0])
     line = points.fitted_line(mine, "log10")
-    return (
-        f"slope {words.signed(line['slope'])} a decade {words.interval(line['low'], line['high'])}"
-        if line["n"]
-        else ""
-    )
+    ends = ", ".join(words.number(line[end], 2) for end in ("low", "high"))
+    return f"{words.signed(line['slope'], 2)} [{ends}]" if line["n"] else ""
+
+
+def estimate_note(claim: Claim, row) -> str:
+    """`slope +0.1 [0.0, 0.2]` of a row of verdicts; without its first word where a panel has no room for it."""
+    text = words.brief_estimate(row, claim, NOTE_LETTERS)
+    whole = f"{'τ' if claim.statistic == 'kendall' else 'slope'} {text}"
+    return whole if len(whole) <= NOTE_LETTERS else text
 
 
 def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> str:
@@ -97,7 +122,7 @@ def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine
     height = np.full(inside.size, 0.05)
     edge = {"transform": axis.get_xaxis_transform(), "clip_on": False, "zorder": 5}
     axis.plot(inside, height, linestyle="", marker="^", markersize=4, color=style.ORANGE, **edge)
-    return f"turns inside the grid in {inside.size} of {blocks} blocks"
+    return f"turns in {inside.size} of {blocks} blocks"
 
 
 @register("slope")
@@ -143,8 +168,9 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         panels.handle(style.VERMILION, (0, (3, 2)), "", "block that rises"),
         panels.handle(style.INK, "-", "o", "mean", linewidth=2),
     ]
-    figure, axes = panels.sheet(len(order), handles)
-    titles = labels.strata(order, claim.by)
+    short, n = labels.strata(order, claim.by), found["dataset"].value_counts()
+    titles = {stratum: f"{short[stratum]}, n = {n[stratum]}" for stratum in order}
+    figure, axes = panels.sheet(list(titles.values()), handles)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found.loc[found["dataset"] == stratum, ["control", "treatment"]].to_numpy(float)
         better = mine[:, 1] < mine[:, 0]
@@ -161,6 +187,6 @@ def paired(claim: Claim, tables: Tables) -> Figure:
         axis.set_xlim(-0.25, 1.25)
         axis.set_xticks([0, 1], [names.get("control", "control"), names.get("treatment", "treatment")])
         panels.scale_y(axis, mine.ravel(), labels.is_share(claim.metric[0]) if claim.metric else True)
-        panels.title(axis, f"{titles[stratum]}, n = {len(mine)}")
-    panels.y_label(figure, axes, labels.axis(claim.metric[0]) if claim.metric else "")
+        panels.title(axis, titles[stratum])
+    panels.y_label(figure, axes, labels.axis(claim.metric[0], rows.task(claim, tables)) if claim.metric else "")
     return figure

@@ -8,6 +8,7 @@ import pandas as pd
 from wdbench.config.claims import Claim
 from wdbench.figures import labels
 
+ROUNDING = 1e-13  # an effect or a slope below it is a rounding error
 MINUS, EXPONENT = "−", str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -33,6 +34,13 @@ def number(value, digits: int = 3) -> str:
         return f"{mantissa.replace('-', MINUS)}×10{str(int(exponent)).translate(EXPONENT)}"
     decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
     return f"{value:.{decimals}f}".replace("-", MINUS)
+
+
+def short(value: float) -> str:
+    """A tick's number without zeros at its end: `0.05`, `20`, `3×10⁶`."""
+    mantissa, times, power = number(value, 3).partition("×")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}{times}{power}"
 
 
 def plain(value, digits: int = 6) -> str:
@@ -64,8 +72,20 @@ def is_percent(claim: Claim) -> bool:
     return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "share", "tolerance")
 
 
-def effect_name(claim: Claim) -> str:
-    """What the claim's estimate is, with its unit: `relative difference of test loss (%)`."""
+def brief_estimate(row, claim: Claim, letters: int) -> str:
+    """`estimate` in at most so many letters, by fewer decimals as long as the value keeps its first digit; numbers that are
+    rounding errors of 0 are shown as 0.
+    """
+    sizes = [abs(float(row.get(name))) for name in ("estimate", "ci_low", "ci_high") if not missing(row.get(name))]
+    if sizes and max(sizes) < ROUNDING and claim.kind != "identity":
+        row = {"estimate": 0.0, "ci_low": 0.0, "ci_high": 0.0}
+    texts = [estimate(row, claim, fewer) for fewer in range(4)]
+    kept = [text for text in texts if text.strip("+−").split(" ")[0].strip("0.") or not texts[0].strip("+−").split(" ")[0].strip("0.")]
+    return next((text for text in kept if len(text) <= letters), kept[-1])
+
+
+def effect_name(claim: Claim, task: str | None = None) -> str:
+    """What the claim's estimate is, with its unit: `relative difference of test loss (%)`; task as in `labels.axis`."""
     if claim.kind == "event":
         return "difference in the share of blocks with the event"
     if not claim.metric:
@@ -89,7 +109,7 @@ def effect_name(claim: Claim) -> str:
         else label.unit
     )
     if claim.effect == "difference" and label.regression_unit:
-        unit = f"{label.unit}; regression: {label.regression_unit}"
+        unit = labels.unit(label, task)
     paired = "control" in claim.arms or claim.threshold is not None
     text = (
         f"{_EFFECTS[claim.effect]} {label.text}{more}"
@@ -115,10 +135,10 @@ def effect_name(claim: Claim) -> str:
     return f"{text} ({unit})" if unit else text
 
 
-def contrast_name(claim: Claim, metric: str) -> str:
+def contrast_name(claim: Claim, metric: str, task: str | None = None) -> str:
     """Name and unit of treatment against control at one x, before any slope is taken."""
     label = labels.of(metric)
-    unit = {"difference": label.unit, "relative": "share of control", "log_ratio": "natural log"}[
+    unit = {"difference": labels.unit(label, task), "relative": "share of control", "log_ratio": "natural log"}[
         claim.effect
     ]
     return f"{_EFFECTS[claim.effect]} {label.text}" + (f" ({unit})" if unit else "")
@@ -129,6 +149,21 @@ def reading(claim: Claim) -> str:
     if claim.kind == "equivalence":
         return "0: the two arms do not differ."
     return "> 0 agrees with the claim."
+
+
+def course(claim: Claim, metric: str, x: str) -> str:
+    """What a positive slope or τ of the claim says, in words: `τ > 0, as claimed: test loss falls as λ grows.`"""
+    lead = "τ" if claim.statistic == "kendall" else "Slope"
+    what = "the chosen λ" if chooses(claim, metric) else labels.of(metric).text
+    if "control" in claim.arms or claim.threshold is not None:
+        what = "the effect"
+    return f"{lead} > 0, as claimed: {what} {'falls' if claim.direction == 'lower' else 'rises'} as {labels.of(x).text} grows."
+
+
+def chooses(claim: Claim, metric: str) -> bool:
+    """Whether the claim is on the λ that its treatment chose on validation rows."""
+    select = claim.arms["treatment"].select if "treatment" in claim.arms else None
+    return select is not None and metric in select.over and metric.startswith("lambda")
 
 
 def effect_value(value, claim: Claim, digits: int = 3) -> str:
@@ -158,9 +193,9 @@ def _fixed(value, scale: float, decimals: int | None) -> str:
     return text if text.strip("−0.") or value == 0 else text.removeprefix(MINUS)
 
 
-def estimate(row, claim: Claim) -> str:
+def estimate(row, claim: Claim, fewer: int = 0) -> str:
     """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where
-    it has none.
+    it has none. fewer: so many decimals less, where there is no room.
 
     Very small or large numbers share one power of ten: `+1.5 [0.7, 2.3] ×10⁻⁶ %`. An identity's is what
     was measured, and the bound that it had to keep to: from below (≥) where two things must differ.
@@ -180,7 +215,7 @@ def estimate(row, claim: Claim) -> str:
         power = math.floor(math.log10(size))
         tail = f" ×10{str(power).translate(EXPONENT)}{unit}"
         half, scale = half / 10.0**power, scale / 10.0**power
-    decimals = _decimals(half) if half > 0 else None
+    decimals = max(_decimals(half) - fewer, 0) if half > 0 else None
     plus = "+" if float(value) > 0 else ""
     ends = (
         ""
