@@ -54,7 +54,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
     titles = {}
     for coupling in couplings:
         n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
-        titles[coupling] = f"{coupling.replace('_', ' ')} (n = {n} cells)"
+        titles[coupling] = f"{coupling.replace('_', ' ')}, n = {n}"
     figure, axes = panels.sheet(list(titles.values()), handles)
     low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
@@ -96,7 +96,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         panels.title(axis, titles[coupling])
     panels.y_label(figure, axes, labels.of(metric).text)
     panels.x_label(
-        figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."
+        figure, "ηλ, share of w that one step should remove, log scale. Line: median of n cells; band: quartiles."
     )
     return figure
 
