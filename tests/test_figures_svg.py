@@ -8,7 +8,7 @@ import numpy as np
 import planted
 import pytest
 
-from wdbench.figures import draw, glyphs, registry, style
+from wdbench.figures import draw, glyphs, paths, registry, style
 
 assert draw.KINDS  # whose import registers every kind
 CLAIMS = {claim.id: claim for claim in planted.claim_list()}
@@ -94,29 +94,61 @@ def walked(path: str) -> np.ndarray:
         if command == "z":
             at = start
             continue
-        numbers = [int(n) for n in re.findall(r"-?\d+", text)]
+        numbers = [float(n) for n in re.findall(r"-?(?:\d+(?:\.\d+)?|\.\d+)", text)]
         if command in "hv":
-            numbers = [numbers[0], 0] if command == "h" else [0, numbers[0]]
-        points = at + np.array(numbers).reshape(-1, 2)
-        found.extend(points)
-        at = points[-1]
+            numbers = [part for n in numbers for part in ((n, 0) if command == "h" else (0, n))]
+        width = {"q": 4, "c": 6}.get(command, 2)
+        assert numbers and len(numbers) % width == 0
+        for step in np.reshape(numbers, (-1, width // 2, 2)):
+            found.extend(at + step)
+            at = found[-1]
         if command == "m":
             start = at
     return np.array(found)
 
 
-def test_outlines_are_off_by_half_a_step_at_most_however_long(few):
-    paths = [path for _, path in re.findall(r'<path id="(DejaVu[^"]+)" d="([^"]+)"', raw(registry.draw(CLAIMS["A2"], few)))]
-    assert len(paths) > 30
-    for path in paths:
+def test_paths_are_off_by_half_a_step_at_most_however_long(few):
+    text = raw(registry.draw(CLAIMS["A2"], few))
+    letters = re.findall(r'<path id="DejaVu[^"]+" d="([^"]+)"', text)
+    others = re.findall(r'<path d="([^"]+)"', text)
+    assert len(letters) > 30 and len(others) > 30
+    for path in letters:
         old, new = ends(path), 8 * walked(glyphs.outline(" ".join(path.split())))
         assert old.shape == new.shape and np.abs(old - new).max() <= 4
+    for path in others:
+        old, new = ends(path), walked(paths.relative(" ".join(path.split())))
+        assert old.shape == new.shape and np.abs(old - new).max() <= 0.05 + 1e-9
 
 
-def test_an_outline_by_hand():
+@pytest.mark.parametrize("seed", range(5))
+def test_a_long_walk_does_not_drift(seed):
+    points = np.cumsum(np.random.default_rng(seed).normal(size=(2000, 2)), axis=0)
+    text = " ".join(f"{'L' if place else 'M'} {x:.6f} {y:.6f}" for place, (x, y) in enumerate(points))
+    found = paths.relative(text)
+    assert np.abs(walked(found) - points).max() <= 0.05 + 1e-5 and len(found) < 0.5 * len(text)
+
+
+def test_paths_by_hand():
     assert glyphs.outline("M 80 160 L 160 160 L 160 80 L 80 88 Q 0 0 8 16 z M 800 800 L 808 808 z") == (
         "m10 20h10v-10l-10 1q-10-11-9-9zm90 80l1 1z"
     )
+    assert paths.relative("M 1 2 L 1.5 1.9 L 3 3 L 3 3.25") == "m1 2l.5-.1 1.5 1.1v.2"
+    assert paths.relative("M 0 0 A 1 1 0 0 0 2 2") == "M 0 0 A 1 1 0 0 0 2 2"
+
+
+@style.styled
+def test_marks_of_one_look_share_it():
+    figure = style.new_figure(2.0)
+    axes = figure.add_axes((0.2, 0.2, 0.7, 0.7))
+    axes.plot([1, 2, 3, 4], [1, 3, 2, 4], "o", color=style.BLUE)
+    axes.plot([1, 2, 3], [2, 2, 2], "s", color=style.ORANGE, linestyle="-")
+    content = style.svg(figure).decode()
+    marks = re.findall(r'(<g class="s\d+">)((?:<use [^>]*/>)+)</g>', content)
+    assert [body.count("<use") for _, body in marks if body.count("<use") in (3, 4) and 'y="' in body and "#_" in body] == [4, 3]
+    places = [re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', body) for _, body in marks if "#_" in body]
+    old = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style=', raw(figure))
+    cut = {tuple(int(float(n) * 10) / 10 for n in place) for place in old}
+    assert {(float(x), float(y)) for body in places for x, y in body} <= cut
 
 
 def test_a_word_that_comes_again_is_drawn_once():

@@ -3,6 +3,7 @@
 import re
 
 from wdbench.figures import glyphs
+from wdbench.figures.paths import relative
 
 _NUMBER = re.compile(r"(-?\d+\.\d)\d+")
 _PLACES = re.compile(r' d="[^"]*"|translate\([^)]*\)|\b(?:x|y|cx|cy|width|height)="[\d.\-]+"')
@@ -14,8 +15,12 @@ _UNNEEDED = (
     (re.compile(r" ?\n(?=[A-Za-z\"])"), ""),
     (re.compile(r'(?<=[ "\d])([MLQCz]) '), r"\1"),
 )
+# of all but outlines of letters, which have their own grid
+_PATH = re.compile(r' d="([^"]*)"(?! transform="scale\(0\.015625\)")')
 _GROUP = re.compile(r"<g\b[^>]*>|</g>")
 _NAME = re.compile(r"\b[mpC][0-9a-f]{8,}(?:_[0-9a-f_]+)?\b")
+# marks of one look, one after the other; opacity of a whole would not be that of each
+_MARKERS = re.compile(r'<use [^>]*(?P<style> style="(?!opacity|[^"]*; opacity)[^"]*")/>(?:<use [^>]*(?P=style)/>)+')
 _STYLE = re.compile(r' style="([^"]*)"')
 
 
@@ -28,7 +33,7 @@ def svg(text: str) -> str:
     text = _PLACES.sub(lambda match: _NUMBER.sub(r"\1", match[0]), text)
     for pattern, replacement in _UNNEEDED:
         text = pattern.sub(replacement, text)
-    text = _ungrouped(text)
+    text = _PATH.sub(lambda match: f' d="{relative(match[1])}"', _ungrouped(text))
     # SVG 2 links need no namespace
     text = glyphs.compact(text).replace("xlink:href=", "href=").replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "")
     return _classes(_short_names(text))
@@ -54,8 +59,14 @@ def _short_names(text: str) -> str:
     return _NAME.sub(lambda match: names.setdefault(match[0], f"_{len(names)}"), text)
 
 
+def _together(match: re.Match) -> str:
+    style = match["style"]
+    return f"<g{style}>{match[0].replace(style, '')}</g>"
+
+
 def _classes(text: str) -> str:
     names: dict[str, str] = {}
+    text = _MARKERS.sub(_together, text)
     body = _STYLE.sub(lambda match: f' class="{names.setdefault(match[1], f"s{len(names)}")}"', text)
     rules = "".join(
         f".{name}{{{rule.replace(': ', ':').replace('; ', ';')}}}" for rule, name in names.items()

@@ -54,8 +54,9 @@ def draw(runs: DataFrame, metric: str) -> Figure:
     titles = {}
     for coupling in couplings:
         n = words.count(found.loc[found["coupling"] == coupling, "n"].sum())
-        titles[coupling] = f"{coupling.replace('_', ' ')} (n = {n} cells)"
-    figure, axes = panels.sheet(list(titles.values()), handles)
+        titles[coupling] = f"{coupling.replace('_', ' ')}, n = {n}"
+    foot = "ηλ, share of w that one step should remove, log scale. Line: median of n cells; band: quartiles."
+    figure, axes = panels.sheet(list(titles.values()), handles, foot_lines=len(panels.foot_lines(foot)))
     low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
         for place, (precision, rounding) in enumerate(ORDER):
@@ -95,9 +96,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         axis.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
         panels.title(axis, titles[coupling])
     panels.y_label(figure, axes, labels.of(metric).text)
-    panels.x_label(
-        figure, "ηλ, share of w that one step should remove, log scale. Line: median; band: quartiles."
-    )
+    panels.x_label(figure, foot)
     return figure
 
 

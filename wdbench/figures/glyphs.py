@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from wdbench.figures.paths import relative
+
 # outlines and offsets in 8ths of a hundredth of the font's size: 0.01 pt at 8 pt, a tenth of what coordinates elsewhere keep
 PER_UNIT, OUTLINE_PER_UNIT = 8, 64
 _SAME = 2  # steps by which two printings of a word may differ, as offsets before it were cut to a tenth
@@ -19,7 +21,6 @@ _TEXT = re.compile(
     r'(<g [^>]*?transform="translate\([^)]*\)(?: rotate\([^)]*\))? scale\()([\d.]+) -\2(\)"[^>]*>)'
     r"((?:<use xlink:href=[^>]*/>)+)</g>"
 )
-_STEP = re.compile(r"([MLQCz])([^MLQCz]*)")
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,8 @@ def compact(text: str) -> str:
 
 
 def outline(path: str) -> str:
-    """A path of M, L, Q, C and z in absolute 64ths as one of relative 8ths: the end of every step on the new grid, so that
-    nothing adds up.
-    """
-    found, last, start = [], (0, 0), (0, 0)
-    for command, numbers in _STEP.findall(path):
-        if command == "z":
-            found.append("z")
-            last = start
-            continue
-        flat = [round(float(n) * PER_UNIT / OUTLINE_PER_UNIT) for n in numbers.split()]
-        points = list(zip(flat[::2], flat[1::2], strict=True))
-        away = [(x - last[0], y - last[1]) for x, y in points]
-        last = points[-1]
-        if command == "M":
-            start = last
-        if command == "L" and 0 in away[0]:
-            found.append(f"v{away[0][1]}" if away[0][0] == 0 else f"h{away[0][0]}")
-        else:
-            found.append(command.lower() + _joined(away))
-    return "".join(found)
-
-
-def _joined(points: list[tuple[int, int]]) -> str:
-    """Numbers with a space between them where no minus sign parts them."""
-    return "".join(f" {n}" if n >= 0 else str(n) for point in points for n in point).lstrip()
+    """A path in absolute 64ths as one of relative 8ths."""
+    return relative(path, PER_UNIT / OUTLINE_PER_UNIT, str)
 
 
 def _words(body: str, outlines: dict[str, str]) -> list[list[Letter]]:

@@ -96,7 +96,7 @@ def of(column: str) -> Label:
     )
     scaled = any(sign in column for sign in "*/(")
     return Label(
-        text.replace(" - ", " − "), *((first.unit, first.regression_unit) if same and not scaled else ())
+        text.replace(" - ", " − ").replace(" * ", " × "), *((first.unit, first.regression_unit) if same and not scaled else ())
     )
 
 

@@ -69,7 +69,10 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     present = set(zip(paths.curves["arm"], paths.curves["condition"], strict=True))
     looks = {key: look for key, look in looks.items() if key in present}
     titles = labels.strata(paths.strata, claim.by)
-    figure, axes = panels.sheet([titles[stratum] for stratum in paths.strata], _handles(paths, looks), above_in)
+    n = int(paths.curves["n"].max())
+    foot = f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band."
+    lines = len(panels.foot_lines(foot))
+    figure, axes = panels.sheet([titles[stratum] for stratum in paths.strata], _handles(paths, looks), above_in, foot_lines=lines)
     for axis, stratum in zip(axes, paths.strata, strict=True):
         held = [
             _arm(
@@ -85,8 +88,7 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
         panels.log_x(axis)
         panels.scale_y(axis, np.concatenate(held), labels.is_share(paths.metric))
     panels.y_label(figure, axes, labels.axis(paths.metric, paths.task))
-    n = int(paths.curves["n"].max())
-    panels.x_label(figure, f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band.")
+    panels.x_label(figure, foot)
     return figure
 
 

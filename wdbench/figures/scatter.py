@@ -27,19 +27,20 @@ def scatter(claim: Claim, tables: Tables, log_x: bool = True) -> Figure:
     titles = labels.strata(order, claim.by)
     n = found["stratum"].value_counts()
     span = words.count(n.min()) if n.min() == n.max() else f"{words.count(n.min())} to {words.count(n.max())}"
-    foot = f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} cells a panel. {words.course(claim, metric, x)}"
+    task = rows.task_of(found)
+    foot = f"{labels.axis(x, task)}{', log scale' if log_x else ''}. n = {span} cells a panel. {words.course(claim, metric, x)}"
     handles = [panels.handle(style.BLUE, "", "o", f"a cell: {rows.arm_names(claim).get('treatment', 'run')}", markersize=2.5)]
     lines = len(panels.foot_lines(foot))
     figure, axes = panels.sheet([titles[s] for s in order], handles, notes=True, foot_lines=lines)
     figure.set_dpi(DPI)
     for axis, stratum in zip(axes, order, strict=True):
         mine = found[found["stratum"] == stratum]
-        axis.plot(mine["x"], mine["y"], ".", markersize=2, alpha=0.4, color=style.BLUE, markeredgewidth=0, rasterized=True)
+        axis.plot(mine["x"], mine["y"], ".", markersize=3, alpha=0.55, color=style.BLUE, markeredgewidth=0, rasterized=True)
         if log_x:
             panels.log_x(axis)
         panels.scale_y(axis, mine["y"].to_numpy(float), labels.is_share(metric))
         known = stratum in verdicts.index and not words.missing(verdicts.loc[stratum, "estimate"])
         panels.title(axis, titles[stratum], slope.estimate_note(claim, verdicts.loc[stratum]) if known else "no verdict")
-    panels.y_label(figure, axes, labels.axis(metric, rows.task_of(found)))
+    panels.y_label(figure, axes, labels.axis(metric, task))
     panels.x_label(figure, foot)
     return figure

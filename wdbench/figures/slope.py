@@ -52,7 +52,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     titles = labels.strata(order, claim.by)
     n = found.groupby("stratum")["block"].nunique()
     span = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
-    foot = f"{labels.axis(x)}{', log scale' if log_x else ''}. n = {span} blocks a panel."
+    foot = f"{labels.axis(x, rows.task_of(found))}{', log scale' if log_x else ''}. n = {span} blocks a panel."
     if claim.kind == "slope":
         foot += f" {words.course(claim, metric, x)}"
     elif note is _slope_note:
