@@ -69,7 +69,7 @@ BAD = {
                 ["studies.grid.lr.adam", "values is empty; give at least one number"]),
     **{f"no {key}": (lambda c, key=key: study(c).update({key: []}), [f"studies.grid.{key}: value []", "the list is empty"])
        for key in ("datasets", "model", "penalties", "optimisers", "couplings", "precisions", "roundings", "schedule", "steps",
-                   "batch_size", "decay_masks", "decay_phases", "sphere", "init_scales", "probes")},
+                   "batch_size", "decay_masks", "decay_phases", "sphere", "init_scales")},
     "no study": (lambda c: c.update(studies={}), ["studies: value {}", "at least one"]),
     "only studies of another tier": (lambda c: c.update(studies={"grid": study(c) | {"tier": "gpt"}}), ["studies: value {}", "tiers"]),
     "no tier": (lambda c: c.update(tiers=[]), ["tiers: value []", "at least 1"]),
