@@ -145,7 +145,7 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
         plain = penalty == "none"
         masks = ("weights",) if plain else study.decay_masks
         if optimiser == "exact":
-            for mask, replicate in product(masks, range(study.replicates)):
+            for mask, replicate in product(masks, study.blocks):
                 yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, None, "fp64", "none", None, None, None,
                            None, None, mask, 0.0, replicate)
             continue
@@ -156,7 +156,7 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
         scales = study.init_scales or ((0.0,) if model in GLM.values() else (1.0,))
         for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, sphere, replicate in product(
             masks, couplings, phases, _arithmetic(study), axis.numbers(), study.schedule, study.steps, study.batch_size, scales,
-            study.sphere, range(study.replicates)
+            study.sphere, study.blocks
         ):
             yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, coupling, precision, rounding, lr, axis.unit,
                        schedule, steps, FULL if batch == "full" else batch, mask, init, replicate, phase, study.clip, study.ema,
@@ -185,7 +185,7 @@ def members(experiment: Experiment) -> dict[str, list[Member]]:
     for name, study in experiment.studies.items():
         _names(study, f"{experiment.source}: studies.{name}")
         for dataset, optimiser in product(study.datasets, study.optimisers):
-            replicates = range(study.replicates) if datasets.task(dataset) == "language" else (None,)
+            replicates = study.blocks if datasets.task(dataset) == "language" else (None,)
             for model, replicate in product(_models(study, dataset), replicates):
                 pack = pack_id(dataset, model, optimiser, replicate or 0)
                 packs.setdefault(pack, []).append(Member(name, dataset, model, optimiser, replicate))

@@ -82,6 +82,11 @@ class Axis(Frozen):
         return self
 
     @property
+    def blocks(self) -> range:
+        """Numbers of the study's replicates."""
+        return range(self.first_replicate, self.first_replicate + self.replicates)
+
+    @property
     def size(self) -> int:
         """How many values there are, without making them."""
         return self.points if self.values is None else len(self.values)
@@ -121,6 +126,7 @@ class Study(Frozen):
     probes: tuple[Probe, ...] = ()
     sphere: tuple[Sphere, ...] = Field(("none",), min_length=1)
     init_scales: tuple[NotNegative, ...] = ()
+    first_replicate: Annotated[int, Field(ge=0, le=1_000_000, strict=True)] = 0
     replicates: Replicates = 10
     supports: bool = False
 
@@ -177,6 +183,11 @@ class Study(Frozen):
         if self.size > MOST_CELLS:
             raise ValueError(f"its axes multiply to {self.size:,} cells; at most {MOST_CELLS:,} are valid")
         return self
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of the study's replicates."""
+        return range(self.first_replicate, self.first_replicate + self.replicates)
 
     @property
     def size(self) -> int:
