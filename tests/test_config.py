@@ -50,6 +50,7 @@ BAD = {
                         ["studies.grid.lambda.l2.points", "1000000000", "at most 1000"]),
     "too many replicates": (lambda c: study(c).update(replicates=1_000_000_000),
                             ["studies.grid.replicates", "1000000000", "at most 10000"]),
+    "a first block below 0": (lambda c: study(c).update(first_replicate=-1), ["studies.grid.first_replicate", "-1"]),
     "too large a batch": (lambda c: study(c).update(batch_size=1_000_000_000),
                           ["studies.grid.batch_size", "1000000000", "at most 1000000"]),
     "a number of thousands of digits": (lambda c: study(c).update(steps=10**4000), ["studies.grid.steps", "at most 1000000"]),
@@ -311,6 +312,26 @@ def test_cells_are_counted_without_being_made():
         made = [c for m in part.model for o in part.optimisers
                 for c in grid.cells(part, datasets_[0], "linear" if m == "glm" else "mlp", o)]
         assert part.size == len(made), name
+
+
+def test_a_study_may_start_at_a_later_block(tmp_path):
+    first, later = _one_set(tmp_path, replicates=3), _one_set(tmp_path, replicates=3, first_replicate=2)
+    assert {cell.replicate for cell in first} == {0, 1, 2} and {cell.replicate for cell in later} == {2, 3, 4}
+    # a block is the same whichever study asks for it
+    assert len(first & later) * 3 == len(first)
+
+
+def _one_set(tmp_path, **changes):
+    found = experiment.load(write(tmp_path, lambda c: study(c).update(changes)))
+    return set(grid.cells(found.studies["grid"], "digits", "softmax", "adam"))
+
+
+def test_networks_are_scored_under_the_law_that_their_hyperparameters_are_chosen_under():
+    for name, one in experiment.load(ROOT / "config.yaml", profile="nightly").studies.items():
+        if "glm" not in one.model:
+            for dataset in one.datasets:
+                options = datasets.parse(dataset).options
+                assert ("label_noise" in options) == (options.get("noisy_test") == "1"), (name, dataset)
 
 
 def test_counting_does_not_expand_an_axis(tmp_path):
