@@ -282,7 +282,7 @@ def verdicts(claims, datasets=REAL, seed=1) -> pd.DataFrame:
                     "verdict": verdict,
                     "reason": f"interval against margin on {name}",
                     "equation": "mean of t - c",
-                    "method": "BCa",
+                    "method": "t",
                     "naive_estimate": estimate + 0.02,
                     "naive_verdict": "supported",
                     "estimate_secondary": estimate,

@@ -113,3 +113,23 @@ def test_a_claim_that_said_not_tested_may_be_filled_in(tmp_path):
     register([claim(margin=0.5)], path, "2025-03-01", update=True)
     found, why = registration.post_hoc(claim(margin=0.5), registration.load(path))
     assert found and "margin: 0.03 -> 0.5" in why
+
+
+def test_new_rules_alone_make_no_claim_post_hoc_and_hide_no_other_change(tmp_path, monkeypatch):
+    path = tmp_path / "claims.lock.json"
+    register([claim()], path, "2025-01-01")
+    first = claim().digest()
+    monkeypatch.setattr("wdbench.config.claims.RULES", 1000)
+    assert claim().digest() != first
+    assert registration.post_hoc(claim(), registration.load(path)) == (True, "changed since 2025-01-01: rules: 2 -> 1000")
+    # rows that were seen under the old rules are no reason: they were no reason then
+    assert register([claim()], path, "2025-02-01", rows_seen={"T1": 210}).updated == ("T1",)
+    entry = registration.load(path)["T1"]
+    assert (entry["hash"], entry["registered_on"], entry["rows_at_registration"]) == (claim().digest(), "2025-01-01", 0)
+    assert entry["history"][0]["changed"] == "rules: 2 -> 1000"
+    assert registration.post_hoc(claim(), registration.load(path)) == (False, "")
+    # a margin that moves together with the rules is a margin that moved
+    monkeypatch.setattr("wdbench.config.claims.RULES", 1001)
+    assert register([claim(margin=0.01)], path, "2025-03-01").differing == ("T1",)
+    register([claim(margin=0.01)], path, "2025-03-01", update=True)
+    assert "margin: 0.03 -> 0.01" in registration.post_hoc(claim(margin=0.01), registration.load(path))[1]

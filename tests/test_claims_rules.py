@@ -44,7 +44,7 @@ def test_estimate_and_orientation():
     row = judged(world(-0.1), claim()).loc[("T1", "alpha")]
     assert row["estimate"] == pytest.approx(0.1, abs=0.02)
     assert row["ci_low"] < row["estimate"] < row["ci_high"]
-    assert (row["n"], row["method"], row["margin"]) == (10, "BCa", 0.03)
+    assert (row["n"], row["method"], row["margin"]) == (10, "t", 0.03)
     assert row["equation"] == "-mean over blocks of [(t - c)/|c|]"
     flipped = judged(world(-0.1), claim(direction="higher")).loc[("T1", "alpha")]
     assert flipped["estimate"] == pytest.approx(-row["estimate"])

@@ -14,30 +14,22 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def test_small_samples_use_t():
-    effects = rng().normal(0.5, 1, 5)
-    estimate = stats.mean_effect(effects, 0.05, rng())
-    low, high = DescrStatsW(effects).tconfint_mean(0.05)
-    assert estimate.method == "t"
-    np.testing.assert_allclose([estimate.low, estimate.high], [low, high])
-    np.testing.assert_allclose(estimate.p, reference.ttest_1samp(effects, 0).pvalue)
-
-
-def test_ten_blocks_use_bca_and_exact_sign_flips():
-    effects = rng().normal(0.5, 1, 10)
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_intervals_are_student_t_and_p_exact_sign_flips_from_six_blocks_on(n):
+    effects = rng().normal(0.5, 1, n)
     estimate = stats.mean_effect(effects, 0.05, rng(1))
-    signs = np.array(np.meshgrid(*[[-1, 1]] * 10)).reshape(10, -1)
-    means = effects @ signs / 10
-    exact = np.mean(np.abs(means) >= abs(effects.mean()) - 1e-12)
-    assert estimate.method == "BCa"
-    np.testing.assert_allclose(estimate.p, exact)
-    again = reference.bootstrap((effects,), np.mean, method="BCa", rng=rng(2))
-    np.testing.assert_allclose([estimate.low, estimate.high], again.confidence_interval, atol=0.03)
-    assert estimate.low < estimate.low_tost < estimate.mean < estimate.high_tost < estimate.high
+    assert estimate.method == "t"
+    np.testing.assert_allclose([estimate.low, estimate.high], DescrStatsW(effects).tconfint_mean(0.05))
+    np.testing.assert_allclose([estimate.low_tost, estimate.high_tost], DescrStatsW(effects).tconfint_mean(0.1))
+    if n == 5:
+        np.testing.assert_allclose(estimate.p, reference.ttest_1samp(effects, 0).pvalue)
+    if n == 10:
+        signs = np.array(np.meshgrid(*[[-1, 1]] * 10)).reshape(10, -1)
+        np.testing.assert_allclose(estimate.p, np.mean(np.abs(effects @ signs / 10) >= abs(effects.mean()) - 1e-12))
 
 
 def test_same_seed_same_bits_other_seed_other_bits():
-    effects = rng().normal(size=12)
+    effects = rng().normal(size=20)
     first, again, other = (stats.mean_effect(effects, 0.05, rng(seed)) for seed in (3, 3, 4))
     assert first == again
     assert first != other
@@ -64,11 +56,9 @@ def test_degenerate_samples():
 
 
 def test_intervals_cover():
-    """Nominal 95 %; plain BCa of ten normal blocks is known to cover 89 % (1,500 samples), and may not cover less."""
     generator = rng(7)
-    samples = generator.normal(0.2, 1, (200, 10))
-    hits = [e.low <= 0.2 <= e.high for e in (stats.mean_effect(s, 0.05, generator) for s in samples)]
-    assert 0.83 <= np.mean(hits) <= 0.95
+    found = [stats.mean_effect(sample, 0.05, generator) for sample in generator.normal(0.2, 1, (600, 8))]
+    assert 0.93 <= np.mean([e.low <= 0.2 <= e.high for e in found]) <= 0.97
 
 
 def test_sign_flip_keeps_its_level():

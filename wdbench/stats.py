@@ -10,10 +10,7 @@ from scipy import optimize, stats
 from statsmodels.stats.proportion import proportion_confint
 
 RESAMPLES = 9999
-"""Bootstrap and permutation resamples; permutations are enumerated where there are no more than this many."""
-
-BOOTSTRAP_FROM = 8
-"""From this many blocks on the interval is a BCa bootstrap, below it Student's t."""
+"""Random sign flips of a permutation test; all are enumerated where there are no more than this many."""
 
 SIGN_FLIP_FROM = 6
 """From this many blocks on p comes from sign flips (its least value is 2/2^n), below it from Student's t."""
@@ -27,8 +24,8 @@ class Estimate:
 
     `low`, `high`: two-sided 1 - alpha interval; `low_tost`, `high_tost`: two-sided 1 - 2 alpha interval. `p`:
     two-sided, of a zero mean. `se`, `dof`: standard error of the mean and its degrees of freedom; `mde`: see
-    `minimum_detectable`. `method`: how the interval was made: BCa, t, constant (every block gave the same effect),
-    cluster t, Clopper-Pearson, none.
+    `minimum_detectable`. `method`: how the interval was made: t, constant (every block gave the same effect), cluster t,
+    Clopper-Pearson, none.
     """
 
     mean: float
@@ -47,9 +44,9 @@ class Estimate:
 def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> Estimate:
     """Mean of paired effects [n] with its interval and p.
 
-    BCa bootstrap (Efron 1987) for n >= 8, else t; p by sign flips for n >= 6, else by t. A bootstrap that has no BCa
-    interval (too few distinct values) falls back to t. Of normal effects the nominal 95 % BCa interval covers 88 % at
-    n = 8, 89 % at 10, 92 % at 20 (simulated); the sign-flip p has its level. Raises ValueError for effects that are
+    Student's t interval; p by sign flips for n >= 6, else by t. The BCa bootstrap (Efron 1987) covers less at every
+    number of blocks that is usual here: nominal 95 % covers, simulated, 89 % of normal, 86 % of t(3) and 88 % of
+    exponential effects at n = 10, where t covers 95, 96 and 91 %; they meet near n = 30. Raises ValueError for effects that are
     empty or not finite.
     """
     effects = _finite(effects)
@@ -61,11 +58,8 @@ def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> 
         mean, p = float(effects[0]), sign_flip_p(effects, rng)
         return Estimate(mean, mean, mean, mean, mean, p, n, 0.0, n - 1, 0.0, "constant")
     se, dof = float(spread / np.sqrt(n)), n - 1
-    intervals, method = _bca(effects, alpha, rng) if n >= BOOTSTRAP_FROM else (None, "t")
-    if intervals is None:
-        intervals, method = _t_intervals(mean, se, dof, alpha), "t"
     p = sign_flip_p(effects, rng) if n >= SIGN_FLIP_FROM else t_p(mean, se, dof)
-    return Estimate(mean, *intervals, p, n, se, dof, minimum_detectable(se, dof, alpha), method)
+    return Estimate(mean, *_t_intervals(mean, se, dof, alpha), p, n, se, dof, minimum_detectable(se, dof, alpha), "t")
 
 
 def pooled_effect(
@@ -261,18 +255,6 @@ def _finite(effects) -> np.ndarray:
 def _t_intervals(mean: float, se: float, dof: float, alpha: float) -> tuple[float, float, float, float]:
     half, half_tost = float(stats.t.isf(alpha / 2, dof) * se), float(stats.t.isf(alpha, dof) * se)
     return mean - half, mean + half, mean - half_tost, mean + half_tost
-
-
-def _bca(effects: np.ndarray, alpha: float, rng: np.random.Generator):
-    with np.errstate(all="ignore"):
-        first = stats.bootstrap(
-            (effects,), np.mean, confidence_level=1 - alpha, n_resamples=RESAMPLES, method="BCa", rng=rng
-        )
-        second = stats.bootstrap(
-            (effects,), np.mean, confidence_level=1 - 2 * alpha, n_resamples=0, method="BCa", bootstrap_result=first
-        )
-    ends = (*first.confidence_interval, *second.confidence_interval)
-    return (tuple(map(float, ends)), "BCa") if np.isfinite(ends).all() else (None, "t")
 
 
 def t_half_width(sd: np.ndarray, n: np.ndarray, alpha: float = 0.05) -> np.ndarray:

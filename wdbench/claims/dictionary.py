@@ -77,7 +77,7 @@ VERDICTS = {
     "method": (
         "text",
         "",
-        "how the interval was made: BCa, t, constant, cluster t, Clopper-Pearson, none",
+        "how the interval was made: t, constant, cluster t, Clopper-Pearson, none",
         "identity or not tested",
     ),
     "ci_tost_low": ("float", EFFECT_UNIT, "lower end of the 1 - 2 alpha interval", "not tested, or one block"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,18 @@ def register(
 
     date: ISO day. rows_seen: claim id -> rows that already had an outcome (0 where absent): a claim entered after its
     rows stays post hoc. A claim that differs from its entry is left alone unless `update`; an updated entry keeps the
-    former one in its history.
+    former one in its history. Where the decision rules that all claims share have changed and nothing else, the entry
+    takes the new hash, and what it says of its own time stays.
     """
     ledger, claims = load(path), tuple(claims)
     added, updated, differing = [], [], []
     for claim in claims:
         former = ledger.get(claim.id)
         if former is not None and former["hash"] == claim.digest():
+            continue
+        if former is not None and _only_rules(former["fields"], claim.judged()):
+            ledger[claim.id] = _under_new_rules(former, claim, date)
+            updated.append(claim.id)
             continue
         entry = {
             "hash": claim.digest(),
@@ -79,9 +85,7 @@ def register(
             continue
         else:
             updated.append(claim.id)
-            kept = {key: former[key] for key in ("hash", "registered_on", "fields")}
-            changed = changes(former["fields"], claim.judged())
-            entry["history"] = [*former["history"], {**kept, "replaced_on": date, "changed": changed}]
+            entry["history"] = [*former["history"], _kept(former, claim, date)]
         ledger[claim.id] = entry
     if added or updated:
         atomic.write_text(path, json.dumps(ledger, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -89,8 +93,24 @@ def register(
     return Registered(tuple(added), tuple(updated), tuple(differing), tuple(sorted(set(ledger) - known)))
 
 
+def _kept(former: dict[str, Any], claim: Claim, date: str) -> dict[str, Any]:
+    kept = {key: former[key] for key in ("hash", "registered_on", "fields")}
+    return {**kept, "replaced_on": date, "changed": changes(former["fields"], claim.judged())}
+
+
+def _under_new_rules(former: dict[str, Any], claim: Claim, date: str) -> dict[str, Any]:
+    return {**former, "hash": claim.digest(), "fields": claim.judged(), "history": [*former["history"], _kept(former, claim, date)]}
+
+
+def _only_rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return all(old.get(key) == new.get(key) for key in set(old) | set(new) if key != "rules")
+
+
 def post_hoc(claim: Claim, ledger: Ledger) -> tuple[bool, str]:
-    """Whether the claim, as it is judged now, was not fixed before its rows were seen; and why."""
+    """Whether the claim, as it is judged now, was not fixed before its rows were seen; and why.
+
+    A change of the rules that all claims share is no change of the claim; docs/verdicts.md tells each, with what it did to verdicts.
+    """
     entry = ledger.get(claim.id)
     if entry is None:
         return True, "not registered"
@@ -98,8 +118,8 @@ def post_hoc(claim: Claim, ledger: Ledger) -> tuple[bool, str]:
     if entry["hash"] != claim.digest():
         reasons.append(f"changed since {entry['registered_on']}: {changes(entry['fields'], claim.judged())}")
     # a claim that used to say not_tested had no threshold that its rows could have moved
-    reasons += [f"changed on {old['replaced_on']}: {old['changed']}" for old in entry["history"]
-                if not old["fields"].get("not_tested")]
+    reasons += [f"changed on {old['replaced_on']}: {old['changed']}" for old, new in pairwise([*entry["history"], entry])
+                if not old["fields"].get("not_tested") and not _only_rules(old["fields"], new["fields"])]
     if entry.get("rows_at_registration", 0):
         reasons.append(f"registered on {entry['registered_on']}, after {entry['rows_at_registration']} of its rows")
     return bool(reasons), "; ".join(reasons)

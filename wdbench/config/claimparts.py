@@ -9,8 +9,8 @@ from wdbench import filters
 from wdbench.config.experiment import Frozen
 from wdbench.errors import UserError
 
-RULES = 1
-"""Version of the decision rules (wdbench.claims); part of every registered hash."""
+RULES = 2
+"""Version of the decision rules (wdbench.claims); part of every registered hash. 2: Student's t interval of a mean in place of BCa."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
