@@ -17,7 +17,6 @@ FULL_SIZE = ("paper_vgg", "paper_resnet18", "paper_resnet34", "paper_gpt_momentu
 NARROW = {"gpt": {"depth": 2, "width": 32, "heads": 4}, "preact": {"width": 20}, "vgg": {"width": 20}}
 
 
-
 def studies():
     found = {}
     for profile in ("nightly", "paper"):
@@ -67,11 +66,11 @@ def narrow(model):
 
 
 def cell(name):
-    """The study's last cell of its first data set and learning rate, in replicate 0, with its steps, batch and data cut down."""
+    """The study's last cell of its first data set and learning rate, in its first block, with its steps, batch and data cut down."""
     study = STUDIES[name]
     dataset, model, optimiser = study.datasets[0], models.canonical(study.model[0]), study.optimisers[0]
     rate = study.lr[optimiser].numbers()[0]
-    found = [c for c in grid.cells(study, dataset, model, optimiser) if c.replicate == 0 and c.lr == rate][-1]
+    found = [c for c in grid.cells(study, dataset, model, optimiser) if c.replicate == study.first_replicate and c.lr == rate][-1]
     if name not in FULL_SIZE:
         model = narrow(model)
     batch = 1 if datasets.task(dataset) == "language" else ROWS
