@@ -11,6 +11,7 @@ import yaml
 
 from wdbench import cells, datasets, grid, judging, plugins
 from wdbench.config import experiment
+from wdbench.config import study as study_config
 from wdbench.errors import UserError
 from wdbench.workflow import Workflow
 
@@ -354,4 +355,4 @@ def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):
 
 
 def test_every_coupling_of_the_engine_can_be_written():
-    assert set(get_args(experiment.Coupling)) == set(cells.FORMS)
+    assert set(get_args(study_config.Coupling)) == set(cells.FORMS)

@@ -10,7 +10,8 @@ import torch
 from torch.func import functional_call
 
 from wdbench import cells, engine, grid, models, precision, seeds, tokens
-from wdbench.config.experiment import Experiment, Study
+from wdbench.config.experiment import Experiment
+from wdbench.config.study import Study
 from wdbench.errors import UserError
 
 SYMBOLS, CONTEXT, STEPS, BATCH = 11, 8, 10, 4

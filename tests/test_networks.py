@@ -272,7 +272,7 @@ def test_a_temperature_is_fitted_on_validation_rows_and_held_to_test_rows():
 
 def test_temperature_is_a_probe_of_the_study():
     from wdbench import grid, resolve
-    from wdbench.config.experiment import Study
+    from wdbench.config.study import Study
 
     base = dict(datasets=["digits:n=60"], model="mlp:depth=1,width=8", optimisers=["adam"], penalties=["none"], steps=5, batch_size=16,
                 lr={"adam": {"unit": "absolute", "values": [0.01]}}, replicates=1) | {"lambda": {}}

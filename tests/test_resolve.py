@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from wdbench import datasets, grid, oracle, resolve
-from wdbench.config.experiment import Study
+from wdbench.config.study import Study
 
 
 def study(**changes):

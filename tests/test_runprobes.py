@@ -13,7 +13,8 @@ import torch
 from torch.func import functional_call
 
 from wdbench import cells, dictionary, engine, resolve, runprobes, schedules, stack, updates
-from wdbench.config import experiment, yamlio
+from wdbench.config import yamlio
+from wdbench.config.study import Study
 from wdbench.dynamics import ball, plateau, spikes
 from wdbench.errors import UserError
 from wdbench.figures import labels
@@ -301,4 +302,4 @@ def test_what_cannot_be_probed_is_refused(changes, message):
     study = {"datasets": ["digits"], "model": "mlp", "optimisers": ["adam"], "penalties": ["l2"], "steps": 10, "batch_size": 8,
              "lambda": {"l2": {"unit": "absolute", "values": [0.1]}}, "lr": {o: {"values": [0.1]} for o in ("adam", "sgd")}} | changes
     with pytest.raises(UserError, match=message):
-        yamlio.validate(experiment.Study, study, "config.yaml")
+        yamlio.validate(Study, study, "config.yaml")

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from wdbench import datasets, fits, lone, models
 from wdbench.cells import FOLLOWERS
-from wdbench.config.experiment import Study
+from wdbench.config.study import Study
 from wdbench.models.losses import softmax_loss
 
 # FLOP a second: one core of the machine that the accepted run is from (65 to 76e9 measured, for ResNet-18, GPT-2 and VGG); one A100

@@ -3,7 +3,7 @@
 from functools import cache
 
 from wdbench import datasets
-from wdbench.config.experiment import Study
+from wdbench.config.study import Study
 from wdbench.datasets.language import CONTEXT
 from wdbench.errors import UserError
 

@@ -8,7 +8,8 @@ from itertools import product
 from typing import NamedTuple
 
 from wdbench import datasets, fits
-from wdbench.config.experiment import Experiment, Study
+from wdbench.config.experiment import Experiment
+from wdbench.config.study import Study
 from wdbench.datasets.language import CONTEXT
 from wdbench.errors import UserError
 

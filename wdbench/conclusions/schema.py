@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from wdbench.conclusions.outcome import WORDS
 from wdbench.config import yamlio
-from wdbench.config.experiment import Frozen
+from wdbench.config.study import Frozen
 from wdbench.errors import UserError
 
 HERE = Path(__file__).parent

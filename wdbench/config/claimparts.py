@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from wdbench import filters
-from wdbench.config.experiment import Frozen
+from wdbench.config.study import Frozen
 from wdbench.errors import UserError
 
 RULES = 2

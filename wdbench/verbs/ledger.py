@@ -1,0 +1,30 @@
+"""Verbs that commit: to claims before a run, and to a run as the reference."""
+
+import click
+
+from wdbench.verbs.group import main, with_experiment
+
+
+@main.command()
+@click.option("--update", is_flag=True, help="Also record changed claims; they stay post hoc, with what changed.")
+@with_experiment
+def register(experiment, update):
+    """Enter new claims of claims.yaml in the ledger claims.lock.json, before the run that judges them.
+
+    Example: python -m wdbench register
+    """
+    from wdbench import judging
+
+    judging.register(experiment, update)
+
+
+@main.command()
+@with_experiment
+def accept(experiment):
+    """Make this run's verdicts, summary and manifest the reference, and write the verdict table into README.md.
+
+    Example: python -m wdbench accept
+    """
+    from wdbench import comparing
+
+    comparing.accept(experiment)

@@ -1,0 +1,147 @@
+"""Verbs of the workflow: what to train, training, gathering, judging, drawing, reporting."""
+
+import json
+
+import click
+
+from wdbench.errors import UserError
+from wdbench.verbs.group import main, with_experiment
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable, with one entry a pack.")
+@with_experiment
+def plan(experiment, as_json):
+    """Cells and packs of this config: stored, missing, and what they will cost.
+
+    Example: python -m wdbench --profile smoke plan
+    """
+    from wdbench import planning
+
+    report = planning.report(experiment)
+    click.echo(json.dumps(report, indent=1) if as_json else planning.text(report))
+
+
+@main.command()
+@click.argument("pack")
+@with_experiment
+def train(experiment, pack):
+    """Train what the store lacks of PACK and write its tables.
+
+    Example: python -m wdbench train digits~softmax~adam
+    """
+    from wdbench import work
+
+    work.train(experiment, pack)
+
+
+@main.command()
+@click.argument("dataset")
+@with_experiment
+def oracle(experiment, dataset):
+    """Solve exactly, with certificates, the convex problems that DATASET's trained cells pose.
+
+    Example: python -m wdbench oracle digits
+    """
+    from wdbench import grid, work
+
+    known = sorted({pack.split("~")[0] for pack in grid.members(experiment) if grid.has_oracle(pack)})
+    if dataset not in known:
+        raise UserError(f"oracle: value {dataset!r}: no data set with a convex problem in this plan; valid: {', '.join(known) or 'none'}")
+    work.oracle(experiment, dataset)
+
+
+@main.command()
+@click.argument("ids", nargs=-1)
+@with_experiment
+def identities(experiment, ids):
+    """Check the identities (all, or IDS) and write identities.csv.
+
+    Example: python -m wdbench identities I15
+    """
+    from wdbench import identities as checks
+    from wdbench import sealing, work
+
+    known = sorted({check.identity for check in checks.CHECKS.values()}, key=checks.registry.number)
+    for name in ids:
+        if name not in known:
+            raise UserError(f"identities: value {name!r}: no such identity; valid: {', '.join(known)}")
+    table = checks.run_all(list(ids) or None)
+    if ids:
+        click.echo(table.to_string(index=False))
+    else:
+        sealing.write_csv(work.paths(experiment)["identities"], table)
+
+
+@main.command()
+@with_experiment
+def gather(experiment):
+    """Gather the packs into runs.parquet and the other tables; refuses an incomplete set of rows.
+
+    Example: python -m wdbench gather
+    """
+    from wdbench import gather as gathering
+
+    gathering.gather(experiment)
+
+
+@main.command()
+@with_experiment
+def judge(experiment):
+    """Judge every claim of claims.yaml on the gathered rows: verdicts.csv, effects.csv, selected.csv.
+
+    Example: python -m wdbench judge
+    """
+    from wdbench import judging
+
+    judging.judge(experiment)
+
+
+@main.command("torch-flags")
+@with_experiment
+def torch_flags(experiment):
+    """Measure what torch's own optimisers do with weight_decay in bf16, flag by flag: torch_flags.csv.
+
+    Example: python -m wdbench torch-flags
+    """
+    from wdbench import sealing, work
+    from wdbench import torch_flags as flags
+
+    sealing.write_csv(work.paths(experiment)["torch_flags"], flags.measure())
+
+
+@main.command()
+@with_experiment
+def conclude(experiment):
+    """What the verdicts add up to: mechanisms.csv, mechanism_pairs.csv, advice.csv, and precision.csv.
+
+    Example: python -m wdbench conclude
+    """
+    from wdbench import judging
+
+    judging.conclude(experiment)
+
+
+@main.command()
+@click.option("--processes", default=1, type=click.IntRange(1), show_default=True, help="Figures drawn at a time.")
+@with_experiment
+def draw(experiment, processes):
+    """Draw every figure from the tables, without training.
+
+    Example: python -m wdbench draw
+    """
+    from wdbench import judging
+
+    judging.draw(experiment, processes)
+
+
+@main.command()
+@with_experiment
+def report(experiment):
+    """Write the manifest and results/report.html.
+
+    Example: python -m wdbench report
+    """
+    from wdbench import judging
+
+    judging.report(experiment)
