@@ -22,6 +22,8 @@ VERDICT_ORDER = (
     "not_tested",
 )
 _HATCH = {"equivalent": "..", "conditional": "//", "not_tested": "xx", "refuted": "\\\\", "fails": "\\\\"}
+ROOM_FOR_NUMBER, ROOM_FOR_SYMBOL = 0.035, 0.075
+"""Least width of a bar, as a share of the longest row, that holds the number of claims, and that holds their symbol beside it."""
 _FACE = {"inconclusive": "#b5b5b5", "not_tested": "#f2f2f2"}
 
 
@@ -46,7 +48,7 @@ def board(tables: Tables) -> Figure:
     axes = figure.add_axes((0.38, 0.45 / height, 0.59, 1 - 0.95 / height))
     counted = pd.crosstab(rows["family"].astype(str), rows["verdict"])
     seen = [v for v in VERDICT_ORDER if v in counted.columns]
-    left = np.zeros(len(families))
+    left, longest = np.zeros(len(families)), counted.sum(axis=1).max()
     for verdict in seen:
         values = counted.reindex(families)[verdict].to_numpy(float)
         face = _FACE.get(verdict, style.VERDICT_STYLE[verdict][0])
@@ -61,13 +63,13 @@ def board(tables: Tables) -> Figure:
             height=0.68,
         )
         for place, value in enumerate(values):
-            if value:
+            # a narrow bar has room for its number or for nothing; its colour and hatch are in the legend
+            if value >= ROOM_FOR_NUMBER * longest:
+                symbol = f"{labels.VERDICT_SYMBOLS[verdict]} " if value >= ROOM_FOR_SYMBOL * longest else ""
                 axes.text(
                     left[place] + value / 2,
                     place,
-                    f"{labels.VERDICT_SYMBOLS[verdict]} {int(value)}"
-                    if value > 1
-                    else f"{labels.VERDICT_SYMBOLS[verdict]}",
+                    f"{symbol}{int(value)}",
                     ha="center",
                     va="center",
                     fontsize=8,
