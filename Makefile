@@ -1,12 +1,13 @@
-# make        environment, data, the default grid, tables, verdicts, figures, results/report.html
-# make test   environment, data, all tests
-# make smoke  the same path in about a minute, on data that need no download
+# make          environment, data, the default grid, tables, verdicts, figures, results/report.html
+# make smoke    the same path in about a minute, on data that need no download
+# make test     environment, data, all tests
+# make mutants  an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all test smoke data lint clean
+.PHONY: all test smoke data lint mutants clean
 
 all: data
 	$(BIN)/snakemake --cores all
@@ -27,6 +28,10 @@ test: data
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests
 	$(BIN)/lint-imports
+
+# plants mistakes in the formulas, one at a time, and tells which of them the tests notice: docs/mutants.md
+mutants: data
+	$(BIN)/python benchmarks/mutants.py
 
 # torch first and pinned, so that no other requirement pulls in a build with CUDA
 $(STAMP): requirements.lock pyproject.toml

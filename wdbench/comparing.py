@@ -1,4 +1,4 @@
-"""Runs held against each other: replay of one cell, diff of two folders, verify against the accepted reference."""
+"""Runs held against each other, and against published numbers: replay of one cell, diff of two folders, verify, compare-published."""
 
 import hashlib
 import shutil
@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from wdbench import atomic, dictionary, judging, sealing, work
+from wdbench import published as others
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
@@ -114,6 +115,23 @@ def accept(experiment: Experiment, reference: str | Path = "results/reference", 
         raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
     table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]), titles)
     atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
+
+
+def published(experiment: Experiment, docs: str | Path | None = None) -> None:
+    """Write published.csv, print how many published values agree, and renew docs/others.md and its table where `docs` names a folder."""
+    where, known = work.paths(experiment), others.load()
+    page = None if docs is None else Path(docs) / "others.md"
+    if page is not None and not page.is_file():
+        raise UserError(f"--docs: value {str(docs)!r}: has no others.md; valid: the folder docs of the repository")
+    table = others.compare(others.Evidence(where["folder"]), known)
+    text = None if page is None else others.page(table, known, page.read_text(encoding="utf-8"))
+    sealing.write_csv(where["published"], table)
+    if page is not None:
+        atomic.write_csv(page.parent / "published.csv", table)
+        atomic.write_text(page, text)
+    print(f"{len(table)} published values: " + ", ".join(f"{name} {count}" for name, count in table["agrees"].value_counts().items()))
+    for row in table[table["agrees"] != "yes"].itertuples():
+        print(f"  {row.agrees}: {row.source}: {row.quantity}: published {row.published}, ours {row.ours:.6g}")
 
 
 def verdict_table(verdicts: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:

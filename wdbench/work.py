@@ -30,7 +30,7 @@ def paths(experiment: Experiment) -> dict[str, Path]:
         **{name: folder / f"{name}.parquet" for name in ("runs", "trajectories", "oracle", "supports")},
         **{name: folder / f"{name}.csv" for name in ("plan", "summary", "verdicts", "selected", "effects", "identities",
                                                      "dictionary", "datasets", "mechanisms", "mechanism_pairs", "advice", "precision",
-                                                     "torch_flags")},
+                                                     "torch_flags", "published")},
         "manifest": folder / "manifest.json", "report": folder / "report.html",
     }
 

@@ -59,3 +59,16 @@ def verify(experiment, reference):
     from wdbench import comparing
 
     sys.exit(0 if comparing.verify(experiment, reference) else 1)
+
+
+@main.command("compare-published")
+@click.option("--docs", default=None, help="Also write published.csv and others.md in this folder.")
+@with_experiment
+def compare_published(experiment, docs):
+    """Hold this run's numbers against other people's: published.csv.
+
+    Example: python -m wdbench compare-published --docs docs
+    """
+    from wdbench import comparing
+
+    comparing.published(experiment, docs)
