@@ -23,7 +23,7 @@ data: $(STAMP)
 	-$(BIN)/python -m wdbench data fetch
 
 test: data
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests

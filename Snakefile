@@ -241,5 +241,6 @@ rule render:
         code=wdbench.code("report", "conclusions", "dictionary", "provenance"),
         rules=wdbench.conclusions,
         templates=wdbench.templates,
+        calibration=wdbench.calibration,
     shell:
         "{params.run} report"

@@ -30,9 +30,15 @@ def paths(experiment: Experiment) -> dict[str, Path]:
         **{name: folder / f"{name}.parquet" for name in ("runs", "trajectories", "oracle", "supports")},
         **{name: folder / f"{name}.csv" for name in ("plan", "summary", "verdicts", "selected", "effects", "identities",
                                                      "dictionary", "datasets", "mechanisms", "mechanism_pairs", "advice", "precision",
-                                                     "torch_flags", "published")},
+                                                     "torch_flags", "published", "calibration")},
         "manifest": folder / "manifest.json", "report": folder / "report.html",
     }
+
+
+def calibration(experiment: Experiment) -> Path | None:
+    """This run's calibration.csv, or the accepted one, which took longer than a run; None where there is neither."""
+    mine, accepted = paths(experiment)["calibration"], experiment.results / "reference" / "calibration.csv"
+    return mine if mine.exists() else accepted if accepted.exists() else None
 
 
 def cell_ids(cells) -> dict[Cell, str]:

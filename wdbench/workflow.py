@@ -12,7 +12,7 @@ from functools import cached_property
 from wdbench import datasets, gather, grid, plugins, provenance
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
-from wdbench.work import paths
+from wdbench.work import calibration, paths
 
 
 class Workflow:
@@ -110,6 +110,12 @@ class Workflow:
     def conclusions(self) -> str:
         """Digest of what each outcome of a claim is said to mean."""
         return _digest(*(f.read_text() for f in sorted((provenance.PACKAGE / "conclusions").glob("*.yaml"))))
+
+    @property
+    def calibration(self) -> str:
+        """Digest of the calibration that the report shows."""
+        found = calibration(self.experiment)
+        return "none" if found is None else _digest(found.read_text())
 
     @property
     def templates(self) -> str:

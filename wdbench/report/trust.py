@@ -1,0 +1,90 @@
+"""What the report says of the verdicts themselves: how often the judge is right where the truth is known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pandas import DataFrame
+
+from wdbench import stats
+from wdbench.config.claimparts import RULES
+from wdbench.figures import words
+
+SPREADS = {
+    "normal": "normal", "measured": "normal, as wide as in a core run", "heavy": "heavy tails", "skew": "skew", "ties": "ties",
+    "diverged": "one run in ten diverged", "correlated": "one data set under three names", "edge": "best λ at the end of its grid",
+    "family": "six false claims at once",
+}
+POWER_BLOCKS = 10
+
+
+def calibration(tables: Mapping[str, DataFrame]) -> dict[str, Any] | None:
+    """Summary by kind of test, every setting, and what missed its goal; None where there is no calibration.csv.
+
+    A false claim: `equivalence` from the margin on, all other kinds without effect. `seen` is a share with its 95 % interval.
+    """
+    table = tables.get("calibration")
+    if table is None or table.empty:
+        return None
+    return {
+        "worlds": words.count(int(table["worlds"].sum())),
+        "each": words.count(int(table["worlds"].max())),
+        "stale": sorted(set(table["rules"].astype(int)) - {RULES}),
+        "rules": RULES,
+        "kinds": [_kind(str(kind), rows) for kind, rows in table.groupby("kind", sort=False)],
+        "missed": [_setting(row) for row in table[table["meets_goal"] == "no"].to_dict("records")],
+        "narrow": [_setting(row) for row in table[table["covers"] == "less"].to_dict("records")],
+        "settings": [_setting(row) for row in table.to_dict("records")],
+    }
+
+
+def _kind(kind: str, rows: DataFrame) -> dict[str, Any]:
+    alone = rows[rows["spread"] != "family"]
+    false = alone[alone["goal"] == "at most 0.05"]
+    worst = false.loc[false["upheld"].idxmax()] if len(false) else None
+    family = rows[rows["spread"] == "family"]
+    normal = rows[rows["spread"] == "normal"]
+    clear = normal[normal["goal"] == "at least 0.8"]
+    usual = clear[clear["replicates"] == POWER_BLOCKS]
+    as_run = rows[(rows["spread"] == "measured") & (rows["goal"] == "at least 0.8")]
+    covered = normal["coverage"].dropna()
+    return {
+        "kind": kind,
+        "false": _pooled(false),
+        "worst": "–" if worst is None else _share(worst, "upheld"),
+        "worst_where": "" if worst is None else _where(worst),
+        "family": "–" if family.empty else _share(family.iloc[0], "upheld"),
+        "power": "–" if usual.empty else _share(usual.iloc[0], "upheld"),
+        "power_run": "–" if as_run.empty else _share(as_run.iloc[0], "upheld"),
+        "coverage": "–" if covered.empty else f"{_percent(covered.min())} to {_percent(covered.max())}",
+    }
+
+
+def _pooled(rows: DataFrame) -> str:
+    """Share of all worlds in which a false claim was upheld."""
+    if rows.empty:
+        return "–"
+    n = int(rows["worlds"].sum())
+    count = round(float((rows["upheld"] * rows["worlds"]).sum()))
+    low, high = stats.clopper_pearson(count, n, 0.05)
+    return _share({"all": count / n, "all_low": low, "all_high": high}, "all")
+
+
+def _setting(row: Mapping) -> dict[str, Any]:
+    return {
+        "kind": row["kind"], "where": _where(row), "truth": words.number(row["truth"]), "replicates": int(row["replicates"]),
+        "upheld": _share(row, "upheld"), "goal": "" if words.missing(row["goal"]) else str(row["goal"]),
+        "missed": row["meets_goal"] == "no", "coverage": "–" if words.missing(row["coverage"]) else _share(row, "coverage"),
+        "covers": "" if words.missing(row["covers"]) else str(row["covers"]),
+    }
+
+
+def _where(row: Mapping) -> str:
+    return SPREADS.get(str(row["spread"]), str(row["spread"]))
+
+
+def _share(row: Mapping, name: str) -> str:
+    return f"{_percent(row[name])} [{_percent(row[name + '_low'])}, {_percent(row[name + '_high'])}]"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * float(share):.1f} %"

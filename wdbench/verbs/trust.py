@@ -1,0 +1,24 @@
+"""Verbs that judge the judge."""
+
+import os
+
+import click
+
+from wdbench.verbs.group import main, with_experiment
+
+KINDS = ("superiority", "equivalence", "slope", "ushape", "interaction", "share", "event", "tolerance")
+
+
+@main.command()
+@click.option("--worlds", type=click.IntRange(min=1), default=80, show_default=True, help="Worlds a setting.")
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Only this kind of test; may be given again.")
+@click.option("--processes", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default="all cores")
+@with_experiment
+def calibrate(experiment, worlds, kinds, processes):
+    """How often are verdicts right? Tables with a known truth go through the same judge: calibration.csv.
+
+    Example: python -m wdbench calibrate --kind event --worlds 20
+    """
+    from wdbench import judging
+
+    judging.calibrate(experiment, kinds or KINDS, worlds, processes)
