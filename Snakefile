@@ -197,7 +197,7 @@ rule conclude:
         rules.judge.output,
         claims=str(wdbench.experiment.claims),
     output:
-        **{name: wdbench.file(name) for name in ("mechanisms", "mechanism_pairs", "advice", "precision")},
+        **{name: wdbench.file(name) for name in ("mechanisms", "mechanism_pairs", "advice", "precision", "controls")},
     params:
         run=wdbench.command,
         code=wdbench.code("conclusions", "claims", "stats", "judging"),
@@ -241,6 +241,6 @@ rule render:
         code=wdbench.code("report", "conclusions", "dictionary", "provenance"),
         rules=wdbench.conclusions,
         templates=wdbench.templates,
-        calibration=wdbench.calibration,
+        evidence=wdbench.evidence,
     shell:
         "{params.run} report"

@@ -98,17 +98,16 @@ def verify(experiment: Experiment, reference: str | Path) -> bool:
 
 
 def accept(experiment: Experiment, reference: str | Path = "results/reference", readme: str | Path = "README.md") -> None:
-    """Copy this run's verdicts, summary, manifest and calibration (where it has one) to the reference, and renew README.md's table."""
+    """Make this run's verdicts, summary, manifest (and calibration, replication) the reference, and renew README.md's table."""
     where, reference = work.paths(experiment), Path(reference)
     titles = {claim.id: claim.title for claim in judging.registered_claims(experiment)}
-    for name in ("verdicts", "summary", "manifest", *(["calibration"] if where["calibration"].exists() else [])):
+    costly = [name for name in ("calibration", "replication") if where[name].exists()]
+    for name in ("verdicts", "summary", "manifest", *costly):
         sealing.content(where[name])
     sealing.manifest(where["folder"])
     reference.mkdir(parents=True, exist_ok=True)
-    for name in ("verdicts", "manifest"):
+    for name in ("verdicts", "manifest", *costly):
         shutil.copyfile(where[name], reference / where[name].name)
-    if where["calibration"].exists():
-        shutil.copyfile(where["calibration"], reference / where["calibration"].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
     atomic.write_parquet(reference / "summary.parquet", sealing.read(where["summary"]))
     text = Path(readme).read_text(encoding="utf-8")

@@ -159,7 +159,7 @@ def manifest(experiment: Experiment) -> Path:
     where = work.paths(experiment)
     tables = {}
     for name in ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
-                 "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags", "dictionary"):
+                 "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "controls", "torch_flags", "dictionary"):
         path = where[name]
         content = sealing.content(path)
         tables[path.name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}

@@ -51,24 +51,25 @@ def expected_rows(plan: pd.DataFrame) -> pd.DataFrame:
 
 
 def conclude(experiment: Experiment) -> None:
-    """Write mechanisms, mechanism_pairs, advice and precision.
+    """Write mechanisms, mechanism_pairs, advice, precision and controls.
 
-    Raises UserError where mechanisms.yaml or advice.yaml names a claim that is not in the claims file that it is about. A claims file
-    of another name (that of the profile smoke) may hold fewer.
+    Raises UserError where mechanisms.yaml, advice.yaml or controls.yaml names a claim that is not in the claims file that it is about.
+    A claims file of another name (that of the profile smoke) may hold fewer.
     """
-    from wdbench.conclusions import advice, mechanisms, precision
+    from wdbench.conclusions import advice, controls, mechanisms, precision
     from wdbench.conclusions import schema as meanings
 
     where, found = work.paths(experiment), registered_claims(experiment)
     ids = [claim.id for claim in found]
-    structure, rules = meanings.mechanisms(), meanings.advice()
+    structure, rules, demanded = meanings.mechanisms(), meanings.advice(), meanings.controls()
     if experiment.claims.name == structure.claims:
-        structure, rules = meanings.mechanisms(ids), meanings.advice(ids)
+        structure, rules, demanded = meanings.mechanisms(ids), meanings.advice(ids), meanings.controls(ids)
     verdicts, effects = table(experiment, "verdicts"), table(experiment, "effects")
     evidence = mechanisms.table(structure, found, verdicts, effects)
     sealing.write_csv(where["mechanisms"], evidence)
     sealing.write_csv(where["mechanism_pairs"], mechanisms.pairs(evidence, structure))
     sealing.write_csv(where["advice"], advice.table(rules, found, verdicts, effects))
+    sealing.write_csv(where["controls"], controls.table(demanded, found, verdicts, effects))
     sealing.write_csv(where["precision"], precision.table(table(experiment, "runs")))
 
 
@@ -88,10 +89,11 @@ def report(experiment: Experiment) -> None:
 
     where = work.paths(experiment)
     names = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
-             "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags")
+             "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "controls", "torch_flags")
     tables = {name: table(experiment, name) for name in names}
-    calibrated = work.calibration(experiment)
-    tables["calibration"] = pd.DataFrame() if calibrated is None else sealing.read(calibrated, keep_default_na=False, na_values=[""])
+    for name in ("calibration", "replication"):
+        path = work.evidence(experiment, name)
+        tables[name] = pd.DataFrame() if path is None else sealing.read(path, keep_default_na=False, na_values=[""])
     tables["dictionary"] = dictionary.describe(tables)
     sealing.write_csv(where["dictionary"], tables["dictionary"])
     gather.manifest(experiment)
@@ -99,28 +101,6 @@ def report(experiment: Experiment) -> None:
     tables["data_checks"] = sealing.read(checks) if checks.exists() else pd.DataFrame()
     html = render(tables, registered_claims(experiment), sealing.manifest(where["folder"]), load(where["figures"]))
     atomic.write_text(where["report"], html)
-
-
-def calibrate(experiment: Experiment, kinds: Sequence[str], worlds: int, processes: int) -> None:
-    """Write calibration.csv, and print where a goal is missed; see `wdbench.calibration`. Kinds that are left out keep their rows."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from wdbench import calibration
-
-    path = work.paths(experiment)["calibration"]
-    wanted = calibration.settings(tuple(kinds))
-    with Progress(TextColumn("worlds judged"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-        task = bar.add_task("", total=len(wanted) * worlds)
-        found = calibration.calibrate(wanted, worlds, processes, lambda n: bar.advance(task, n))
-    if path.exists():
-        kept = table(experiment, "calibration")
-        found = pd.concat([kept[~kept["kind"].isin(found["kind"])], found], ignore_index=True)
-    sealing.write_csv(path, found)
-    missed = found[found["meets_goal"] == "no"]
-    print(f"{path}: {len(found)} settings, {int(found['worlds'].sum()):,} worlds; {len(missed)} settings miss their goal")
-    for row in missed.itertuples():
-        print(f"  {row.kind}, {row.spread}, truth {row.truth:g}, {row.replicates} replicates: upheld in {row.upheld:.1%} of the worlds "
-              f"[{row.upheld_low:.1%}, {row.upheld_high:.1%}], goal {row.goal}")
 
 
 def show(experiment: Experiment, what: str, name: str | None, where: str | None) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wdbench import filters
+from wdbench import filters, sealing
+from wdbench.conclusions import controls
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
 from wdbench.figures import labels, words
@@ -187,6 +188,18 @@ def _claims(load, claims, name, where, out) -> None:
     text = ", ".join(f"{n} {labels.VERDICTS.get(v, v)}" for v, n in counted.items())
     example = overall["claim_id"].iloc[0] if len(overall) else "ID"
     print(f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {example}", file=out)
+    doubted = [claim_id for claim_id in overall["claim_id"] if claim_id in _doubts(load)]
+    if doubted:
+        print(f"In doubt, since a control of their studies failed (controls.csv): {', '.join(doubted)}", file=out)
+
+
+def _doubts(load: Load) -> dict[str, list[str]]:
+    try:
+        return controls.doubts(load("controls"))
+    except sealing.Damaged:
+        raise
+    except UserError:  # verdicts can be looked at before anything was concluded from them
+        return {}
 
 
 def _claim(load, claims, name, where, out) -> None:
@@ -196,7 +209,8 @@ def _claim(load, claims, name, where, out) -> None:
     claim, verdicts = known[name], load("verdicts")
     rows = _filtered(verdicts[verdicts["claim_id"] == name], where)
     overall = next((row for row in rows.to_dict("records") if row["dataset"] == "all"), None)
-    _facts(_claim_facts(claim, overall or {}), out)
+    doubts = _doubts(load).get(claim.id, [])
+    _facts(_claim_facts(claim, overall or {}) + [("in doubt", f"a control failed: {doubt}") for doubt in doubts], out)
     if claim.kind == "identity":
         _identities(load, claims, claim.identity, "", out)
         return

@@ -30,14 +30,14 @@ def paths(experiment: Experiment) -> dict[str, Path]:
         **{name: folder / f"{name}.parquet" for name in ("runs", "trajectories", "oracle", "supports")},
         **{name: folder / f"{name}.csv" for name in ("plan", "summary", "verdicts", "selected", "effects", "identities",
                                                      "dictionary", "datasets", "mechanisms", "mechanism_pairs", "advice", "precision",
-                                                     "torch_flags", "published", "calibration")},
+                                                     "controls", "torch_flags", "published", "calibration", "replication")},
         "manifest": folder / "manifest.json", "report": folder / "report.html",
     }
 
 
-def calibration(experiment: Experiment) -> Path | None:
-    """This run's calibration.csv, or the accepted one, which took longer than a run; None where there is neither."""
-    mine, accepted = paths(experiment)["calibration"], experiment.results / "reference" / "calibration.csv"
+def evidence(experiment: Experiment, name: str) -> Path | None:
+    """This run's calibration.csv or replication.csv, or the accepted one, which takes longer than a run; None where there is neither."""
+    mine, accepted = paths(experiment)[name], experiment.results / "reference" / f"{name}.csv"
     return mine if mine.exists() else accepted if accepted.exists() else None
 
 

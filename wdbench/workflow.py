@@ -12,7 +12,7 @@ from functools import cached_property
 from wdbench import datasets, gather, grid, plugins, provenance
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
-from wdbench.work import calibration, paths
+from wdbench.work import evidence, paths
 
 
 class Workflow:
@@ -64,7 +64,8 @@ class Workflow:
     def published(self) -> list[str]:
         """Every file that a run is for: asked for one by one, so that a deleted table is made again though the report is there."""
         tables = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
-                  "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "torch_flags", "dictionary", "manifest", "report")
+                  "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "controls", "torch_flags", "dictionary",
+                  "manifest", "report")
         return [self.file(name) for name in tables]
 
     def pack_files(self) -> list[str]:
@@ -112,10 +113,10 @@ class Workflow:
         return _digest(*(f.read_text() for f in sorted((provenance.PACKAGE / "conclusions").glob("*.yaml"))))
 
     @property
-    def calibration(self) -> str:
-        """Digest of the calibration that the report shows."""
-        found = calibration(self.experiment)
-        return "none" if found is None else _digest(found.read_text())
+    def evidence(self) -> str:
+        """Digest of the calibration and replication that the report shows."""
+        found = (evidence(self.experiment, name) for name in ("calibration", "replication"))
+        return _digest(*("none" if path is None else path.read_text() for path in found))
 
     @property
     def templates(self) -> str:

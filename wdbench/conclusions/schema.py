@@ -1,7 +1,8 @@
-"""mechanisms.yaml and advice.yaml as frozen models; a claim, story or model that does not exist is refused when they are read."""
+"""mechanisms.yaml, advice.yaml and controls.yaml as frozen models; a name that does not exist is refused when they are read."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -12,6 +13,7 @@ from wdbench.errors import UserError
 
 HERE = Path(__file__).parent
 Texts = dict[str, str]
+VERDICTS = ("supported", "equivalent", "refuted", "conditional", "inconclusive", "holds", "fails")
 
 
 class Source(Frozen):
@@ -138,6 +140,30 @@ class Advice(Frozen):
         return list(self.rules)
 
 
+class Control(Source):
+    """What must come out: a verdict among `expect`; where it does not, claims on the studies `guards` are marked."""
+
+    kind: Literal["positive", "negative"]
+    what: str = Field(min_length=1)
+    expect: tuple[str, ...] = Field(min_length=1)
+    guards: tuple[str, ...] = Field(min_length=1)
+
+
+class Controls(Frozen):
+    """controls.yaml."""
+
+    claims: str
+    controls: tuple[Control, ...] = Field(min_length=1)
+
+    def references(self) -> Iterator[tuple[str, Iterable[str], Iterable[str]]]:
+        """(field, names used there, names that exist)."""
+        for number, control in enumerate(self.controls, start=1):
+            yield f"controls.{number}.expect", control.expect, VERDICTS
+
+    def sources(self) -> list[Source]:
+        return list(self.controls)
+
+
 def mechanisms(known: Iterable[str] | None = None, path: Path = HERE / "mechanisms.yaml") -> Mechanisms:
     """The file's content. Raises UserError for one that does not fit, and for a claim that is not in `known` (None: not checked)."""
     return _checked(yamlio.validate(Mechanisms, yamlio.read(path), path), known, path)
@@ -148,7 +174,12 @@ def advice(known: Iterable[str] | None = None, path: Path = HERE / "advice.yaml"
     return _checked(yamlio.validate(Advice, yamlio.read(path), path), known, path)
 
 
-def _checked(content: "Mechanisms | Advice", known: Iterable[str] | None, path: Path):
+def controls(known: Iterable[str] | None = None, path: Path = HERE / "controls.yaml") -> Controls:
+    """As `mechanisms`, of controls.yaml."""
+    return _checked(yamlio.validate(Controls, yamlio.read(path), path), known, path)
+
+
+def _checked(content: "Mechanisms | Advice | Controls", known: Iterable[str] | None, path: Path):
     for field, values, valid in content.references():
         for value in values:
             if value not in valid:

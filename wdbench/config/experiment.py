@@ -19,7 +19,8 @@ class Budget(Frozen):
 class Experiment(Frozen):
     """config.yaml after its profile is applied.
 
-    `elsewhere`: studies that this profile does not train -> the profile that does. `source`: the file it was read from.
+    `elsewhere`: studies that this profile does not train -> the profile that does. `shift_replicates` is added to the number of each
+    study's first replicate. `source`: the file it was read from.
     """
 
     profile: str
@@ -28,6 +29,7 @@ class Experiment(Frozen):
     tiers: tuple[Tier, ...] = Field(("core",), min_length=1)
     studies: dict[str, Study]
     elsewhere: dict[str, str] = {}
+    shift_replicates: Annotated[int, Field(ge=0, le=900_000, strict=True)] = 0
     device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
     plugins: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
@@ -89,9 +91,17 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
         if not results.strip() or "\0" in results:
             raise UserError(f"--results: value {results!r}: must name a folder")
         content["results"] = results
-    found = yamlio.validate(Experiment, content, path)
+    found = _shifted(yamlio.validate(Experiment, content, path))
     _a_folder(found.folder, f"{path}: results" if results is None else "--results")
     return found
+
+
+def _shifted(experiment: Experiment) -> Experiment:
+    """The same studies on replicates of other numbers: other splits, samples, initial weights and batches."""
+    shift = experiment.shift_replicates
+    studies = {name: study.model_copy(update={"first_replicate": study.first_replicate + shift})
+               for name, study in experiment.studies.items()}
+    return experiment.model_copy(update={"studies": studies}) if shift else experiment
 
 
 def _a_folder(folder: Path, where: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pandas import DataFrame
 
+from wdbench.conclusions import controls
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
 
@@ -21,8 +22,10 @@ def cards(tables: Mapping[str, DataFrame], claims: Sequence[Claim]) -> list[dict
     """One mapping a claim, in order, plain texts and numbers only."""
     by_claim = {name: _grouped(tables.get(name)) for name in ("verdicts", "selected")}
     checks = _checks(tables.get("identities"))
+    doubts = controls.doubts(tables.get("controls"))
     return [
-        _card(
+        {"doubts": doubts.get(claim.id, [])}
+        | _card(
             claim,
             by_claim["verdicts"].get(claim.id),
             by_claim["selected"].get(claim.id),

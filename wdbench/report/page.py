@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
-from wdbench.report import board, conclusions, sections, trust
+from wdbench.report import board, conclusions, replication, sections, trust
 
 HERE = Path(__file__).parent
 PREFIX, SAFE = "data:image/svg+xml,", " '=/:;,()*-+.!_~@$[]{}|"
@@ -27,7 +27,8 @@ def render(
     """The report as HTML text.
 
     tables: published tables by name (verdicts, effects, selected, identities, runs, mechanisms, mechanism_pairs, advice,
-    precision, torch_flags, calibration, datasets, data_checks, dictionary; one that is not there leaves its section out, and says so).
+    precision, torch_flags, calibration, controls, replication, datasets, data_checks, dictionary; one that is not there
+    leaves its section out, and says so).
     figures: SVG by name, claim ids and overview_*. Figures beyond FIGURE_BUDGET are named with their file instead of shown, the
     largest first.
     """
@@ -46,6 +47,8 @@ def render(
         "precision": conclusions.precision(tables),
         "torch_flags": conclusions.torch_flags(tables),
         "calibration": trust.calibration(tables),
+        "controls": trust.controls(tables),
+        "replication": replication.replication(tables),
         "known_claims": {claim.id for claim in claims},
         "datasets": sections.datasets(tables),
         "dictionary": sections.dictionary(tables),

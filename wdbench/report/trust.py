@@ -1,4 +1,4 @@
-"""What the report says of the verdicts themselves: how often the judge is right where the truth is known."""
+"""What the report says of the verdicts themselves: how often the judge is right where the truth is known, and of the run's controls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,6 +35,19 @@ def calibration(tables: Mapping[str, DataFrame]) -> dict[str, Any] | None:
         "narrow": [_setting(row) for row in table[table["covers"] == "less"].to_dict("records")],
         "settings": [_setting(row) for row in table.to_dict("records")],
     }
+
+
+def controls(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
+    """Rows of controls.csv as texts."""
+    table = tables.get("controls")
+    if table is None or table.empty:
+        return []
+    return [
+        {name: "" if words.missing(row[name]) else str(row[name])
+         for name in ("what", "kind", "claim_id", "part", "expected", "found", "outcome")}
+        | {"estimate": words.number(row["estimate"]), "marks": [] if words.missing(row["marks"]) else str(row["marks"]).split("; ")}
+        for row in table.to_dict("records")
+    ]
 
 
 def _kind(kind: str, rows: DataFrame) -> dict[str, Any]:

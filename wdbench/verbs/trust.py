@@ -19,6 +19,19 @@ def calibrate(experiment, worlds, kinds, processes):
 
     Example: python -m wdbench calibrate --kind event --worlds 20
     """
-    from wdbench import judging
+    from wdbench import trust
 
-    judging.calibrate(experiment, kinds or KINDS, worlds, processes)
+    trust.calibrate(experiment, kinds or KINDS, worlds, processes)
+
+
+@main.command()
+@click.option("--processes", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default="all cores")
+@with_experiment
+def replicate(experiment, processes):
+    """Do verdicts stand on half of the replicates, without a data set, with another margin or metric, on fresh replicates? replication.csv.
+
+    Example: python -m wdbench replicate
+    """
+    from wdbench import trust
+
+    trust.replicate(experiment, processes)

@@ -1,0 +1,107 @@
+"""Controls: what must come out if the experiment works, and what must not; and which claims stand in doubt where it did not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pandas import DataFrame
+from scipy import stats as distributions
+
+from wdbench import seeds, stats
+from wdbench.claims.part import part
+from wdbench.conclusions.schema import Control, Controls
+from wdbench.config.claims import Claim
+
+COLUMNS = ("control", "kind", "claim_id", "part", "what", "expected", "found", "estimate", "ci_low", "ci_high", "n", "outcome", "guards",
+           "marks")
+ALPHA = 0.05
+LEAST_PAIRS = 5
+EVERY = "all"
+
+
+def table(rules: Controls, claims: Sequence[Claim], verdicts: DataFrame, effects: DataFrame) -> DataFrame:
+    """controls.csv: one row a control; outcome: passed, failed or not tested; marks: ids of the claims that a failure puts in doubt.
+
+    Controls of the rules (kinds positive and negative) are verdicts of claims. A/A: see `same_arm`.
+    """
+    known = {claim.id: claim for claim in claims}
+    rows = [_row(rule, known, verdicts, effects) for rule in rules.controls]
+    rows += same_arm(effects)
+    for number, row in enumerate(rows, start=1):
+        row["control"] = number
+        row["marks"] = "; ".join(_guarded(row["guards"].split("; "), claims)) if row["outcome"] == "failed" else ""
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
+
+
+def doubts(controls: DataFrame | None) -> dict[str, list[str]]:
+    """claim id -> failed controls on whose studies it rests, in words; of controls.csv, or none."""
+    found: dict[str, list[str]] = {}
+    if controls is None or controls.empty:
+        return found
+    for row in controls[controls["outcome"] == "failed"].to_dict("records"):
+        for claim_id in str(row["marks"]).split("; "):
+            found.setdefault(claim_id, []).append(f"{row['what']} (expected {row['expected']}, found {row['found']})")
+    return found
+
+
+def _row(rule: Control, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame) -> dict:
+    base = {"kind": rule.kind, "claim_id": rule.claim, "part": rule.part, "what": rule.what, "expected": " or ".join(rule.expect),
+            "guards": "; ".join(rule.guards)}
+    if rule.claim not in known:
+        return base | {"found": "not among the claims of this run", "n": 0, "outcome": "not tested"}
+    found = part(known[rule.claim], verdicts, effects, rule.wanted)
+    passed = "not tested" if found.verdict == "not_tested" else "passed" if found.verdict in rule.expect else "failed"
+    return base | {"found": found.verdict, "estimate": found.estimate, "ci_low": found.ci_low, "ci_high": found.ci_high, "n": found.n,
+                   "outcome": passed}
+
+
+def same_arm(effects: DataFrame) -> list[dict]:
+    """A/A: each arm against itself, odd replicates less the even ones before them, where there is nothing to find.
+
+    One series a claim, stratum and arm of effects.csv, each number once however many claims share it; its mean's 95 % interval
+    (stats.mean_effect) should leave 0 out in one series of twenty. Failed: more do than the upper end of the central 95 % of the
+    binomial law of that many. Series share data sets and splits, so that they are not quite independent, and the bound is strict.
+    """
+    seen, outside = set(), 0
+    for values in _series(effects):
+        if values.tobytes() in seen:
+            continue
+        seen.add(values.tobytes())
+        found = stats.mean_effect(values, ALPHA, seeds.generator("controls", len(seen), "bootstrap"))
+        outside += not found.low <= 0 <= found.high
+    base = {"kind": "A/A", "claim_id": "", "part": "", "guards": EVERY,
+            "what": "an arm against itself on other replicates: share of intervals that leave 0 out"}
+    n = len(seen)
+    if not n:
+        return [base | {"expected": "about 0.05", "found": "no arm has enough replicates", "n": 0, "outcome": "not tested"}]
+    most = distributions.binom.ppf(1 - ALPHA / 2, n, ALPHA)
+    low, high = stats.clopper_pearson(outside, n, ALPHA)
+    return [base | {"expected": f"about 0.05, at most {most / n:.3f}", "found": f"{outside} of {n}", "estimate": outside / n,
+                    "ci_low": low, "ci_high": high, "n": n, "outcome": "passed" if outside <= most else "failed"}]
+
+
+def _series(effects: DataFrame):
+    """Differences [pairs] of consecutive replicates; constant ones, and those of imputed cells, are left out."""
+    rows = effects[effects["used"].astype(bool) & ~effects["imputed"].astype(bool)]
+    split = rows["block"].str.rsplit("/", n=1, expand=True)
+    if rows.empty or split.shape[1] < 2:
+        return
+    number = pd.to_numeric(split[1], errors="coerce")
+    rows = rows.assign(base=split[0], number=number)[number.notna()]
+    keys = ["claim_id", "dataset", "metric", "component", "base"]
+    for _, mine in rows.groupby(keys, sort=True, dropna=False):
+        for arm in ("treatment", "control"):
+            values = mine.set_index("number")[arm].dropna()
+            values = values[~values.index.duplicated()]
+            even = values[values.index % 2 == 0]
+            pairs = [(value, values[at + 1]) for at, value in even.items() if at + 1 in values.index]
+            if len(pairs) < LEAST_PAIRS:
+                continue
+            first, second = np.array(pairs, float).T
+            difference = second - first
+            if difference.std() > 1e-9 * max(np.abs(first).max(), np.finfo(float).tiny):
+                yield difference
+
+
+def _guarded(guards: list[str], claims: Sequence[Claim]) -> list[str]:
+    return [claim.id for claim in claims if claim.tested and (EVERY in guards or set(guards) & set(claim.study))]
