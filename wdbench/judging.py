@@ -91,7 +91,7 @@ def report(experiment: Experiment) -> None:
     names = ("plan", "runs", "trajectories", "supports", "oracle", "summary", "datasets", "identities", "selected", "effects",
              "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "controls", "torch_flags")
     tables = {name: table(experiment, name) for name in names}
-    for name in ("calibration", "replication"):
+    for name in ("calibration", "replication", "published"):
         path = work.evidence(experiment, name)
         tables[name] = pd.DataFrame() if path is None else sealing.read(path, keep_default_na=False, na_values=[""])
     tables["dictionary"] = dictionary.describe(tables)

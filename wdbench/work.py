@@ -36,7 +36,7 @@ def paths(experiment: Experiment) -> dict[str, Path]:
 
 
 def evidence(experiment: Experiment, name: str) -> Path | None:
-    """This run's calibration.csv or replication.csv, or the accepted one, which takes longer than a run; None where there is neither."""
+    """A table that no run makes by itself (calibration, replication, published): this run's, or the accepted one; None: neither."""
     mine, accepted = paths(experiment)[name], experiment.results / "reference" / f"{name}.csv"
     return mine if mine.exists() else accepted if accepted.exists() else None
 

@@ -114,8 +114,8 @@ class Workflow:
 
     @property
     def evidence(self) -> str:
-        """Digest of the calibration and replication that the report shows."""
-        found = (evidence(self.experiment, name) for name in ("calibration", "replication"))
+        """Digest of the tables beside the run's own that the report shows."""
+        found = (evidence(self.experiment, name) for name in ("calibration", "replication", "published"))
         return _digest(*("none" if path is None else path.read_text() for path in found))
 
     @property
