@@ -1,11 +1,13 @@
 """The ledger: what was registered when, and what makes a claim post hoc."""
 
 import json
+import os
+import subprocess
 
 import pytest
 from claims_planted import claim, plan, world
 
-from wdbench.claims import judge, register, registration
+from wdbench.claims import history, judge, register, registration
 from wdbench.errors import UserError
 
 
@@ -133,3 +135,47 @@ def test_new_rules_alone_make_no_claim_post_hoc_and_hide_no_other_change(tmp_pat
     assert register([claim(margin=0.01)], path, "2025-03-01").differing == ("T1",)
     register([claim(margin=0.01)], path, "2025-03-01", update=True)
     assert "margin: 0.03 -> 0.01" in registration.post_hoc(claim(margin=0.01), registration.load(path))[1]
+
+
+def _committed(folder, ledger, claims, day, message):
+    registration.register(claims, ledger, day, update=True)
+    when = {"GIT_COMMITTER_DATE": f"{day}T12:00:00+00:00", "GIT_AUTHOR_DATE": f"{day}T12:00:00+00:00"}
+    names = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for words in (["add", "."], ["commit", "-qm", message]):
+        subprocess.run(["git", *words], cwd=folder, check=True, env={**os.environ, **when, **names})
+
+
+def test_git_tells_when_a_claim_was_first_as_it_is(tmp_path):
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    ledger = tmp_path / "claims.lock.json"
+    one, two = claim(), claim(id="T2")
+    _committed(tmp_path, ledger, [one], "2026-01-01", "first")
+    _committed(tmp_path, ledger, [one, two], "2026-01-02", "second")
+    moved = claim(margin=0.2)
+    _committed(tmp_path, ledger, [moved, two], "2026-01-03", "margin moved")
+    rows = history.table([moved, two], ledger).set_index("claim_id")
+    assert rows.loc[moved.id, ["registered_on", "committed", "state"]].tolist() == ["2026-01-03", "2026-01-03", "post hoc"]
+    assert "margin" in rows.loc[moved.id, "post_hoc_why"]
+    assert rows.loc["T2", ["registered", "committed", "state"]].tolist() == [two.digest(), "2026-01-02", "registered"]
+    back = history.table([one], ledger).iloc[0]
+    assert back["committed"] == "2026-01-01" and back["registered_on"] == "" and back["state"] == "post hoc"
+
+
+def test_a_change_of_the_rules_alone_leaves_a_claim_its_first_commit(tmp_path, monkeypatch):
+    from wdbench.config import claims as schema
+
+    subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
+    ledger = tmp_path / "claims.lock.json"
+    monkeypatch.setattr(schema, "RULES", 1)
+    _committed(tmp_path, ledger, [claim()], "2026-01-01", "first")
+    monkeypatch.setattr(schema, "RULES", 2)
+    _committed(tmp_path, ledger, [claim()], "2026-01-02", "rules")
+    row = history.table([claim()], ledger).iloc[0]
+    assert (row["committed"], row["state"], row["registered"]) == ("2026-01-01", "registered", claim().digest())
+
+
+def test_without_git_only_the_ledger_speaks(tmp_path):
+    ledger = tmp_path / "claims.lock.json"
+    registration.register([claim()], ledger, "2026-01-01")
+    row = history.table([claim()], ledger).iloc[0]
+    assert row["registered_on"] == "2026-01-01" and row["commit"] == row["committed"] == ""

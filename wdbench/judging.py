@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wdbench import atomic, claims, datasets, dictionary, gather, sealing, work
-from wdbench.claims import reach, registration, unmatched
+from wdbench.claims import history, reach, registration, unmatched
 from wdbench.config import claims as schema
 from wdbench.config import yamlio
 from wdbench.config.experiment import Experiment
@@ -107,6 +107,9 @@ def show(experiment: Experiment, what: str, name: str | None, where: str | None)
     """Print a table; see `wdbench show --help`."""
     from wdbench import show as printing
 
+    if what == "registrations":
+        printing.registrations(history.table(registered_claims(experiment), experiment.ledger), name, where)
+        return
     printing.show(lambda table_name: table(experiment, table_name), registered_claims(experiment), what, name, where)
 
 

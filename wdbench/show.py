@@ -84,6 +84,16 @@ def show(
     kinds[what](load, claims, name, where or "", out or sys.stdout)
 
 
+def registrations(rows: DataFrame, name: str | None, where: str | None, out: TextIO | None = None) -> None:
+    """Print a table of `claims.history`; name: one claim. Raises UserError for an unknown one, or a filter that does not fit."""
+    if name is not None:
+        if name not in set(rows["claim_id"]):
+            raise UserError(f"show registrations: value {name!r}: unknown claim; valid: {', '.join(rows['claim_id'])}")
+        rows = rows[rows["claim_id"] == name]
+    rows = _filtered(rows, where or "")
+    table(list(rows), _records(rows, list(rows)), out, title=f"{len(rows)} claims", most=len(rows))
+
+
 def table(
     headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = "", most: int = MOST_ROWS
 ) -> None:

@@ -106,6 +106,16 @@ def _only_rules(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return all(old.get(key) == new.get(key) for key in set(old) | set(new) if key != "rules")
 
 
+def earlier_rules(entry: Mapping[str, Any]) -> list[str]:
+    """Hashes that the claim of an entry had, just as it is, under earlier versions of the rules; the latest first."""
+    hashes = []
+    for former in reversed(entry["history"]):
+        if not _only_rules(former["fields"], entry["fields"]):
+            break
+        hashes.append(former["hash"])
+    return hashes
+
+
 def post_hoc(claim: Claim, ledger: Ledger) -> tuple[bool, str]:
     """Whether the claim, as it is judged now, was not fixed before its rows were seen; and why.
 
