@@ -469,6 +469,7 @@ def tables(datasets=REAL, replicates=6, grid=9) -> dict[str, pd.DataFrame]:
     """Everything that figures and report read, planted."""
     claims, cells = claim_list(), runs(datasets, replicates, grid=grid)
     return {
+        "controls": pd.DataFrame(),
         "runs": cells,
         "verdicts": verdicts(claims, datasets),
         "effects": effects(claims, datasets, replicates),

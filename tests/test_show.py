@@ -6,7 +6,7 @@ import pandas as pd
 import planted
 import pytest
 
-from wdbench import show
+from wdbench import show, terminal
 from wdbench.errors import UserError
 
 CLAIMS = planted.claim_list()
@@ -42,7 +42,7 @@ def test_a_pipe_gets_tab_separated_numbers_and_no_escape_codes(tables):
 def test_a_pipe_gets_every_row_and_a_terminal_says_how_many_it_holds_back(tables):
     n = len(tables["runs"])
     assert len(printed(tables, "runs").splitlines()) == n + 1
-    assert f"{n - show.MOST_ROWS} more rows" in printed(tables, "runs", out=Terminal())
+    assert f"{n - terminal.MOST_ROWS} more rows" in printed(tables, "runs", out=Terminal())
 
 
 def test_a_terminal_gets_aligned_columns(tables, monkeypatch):
@@ -108,13 +108,13 @@ def test_mistakes_get_a_sentence(tables, words, part):
 def test_text_from_tables_cannot_steer_the_terminal():
     out, pipe = Terminal(), io.StringIO()
     rows = [("a\x1b[2Jb\tc\nd", "[red]x[/red]", 1.5)]
-    show.table(("one", "two", "three"), rows, out)
-    show.table(("one", "two", "three"), rows, pipe)
+    terminal.table(("one", "two", "three"), rows, out)
+    terminal.table(("one", "two", "three"), rows, pipe)
     assert "\x1b[2J" not in out.getvalue() + pipe.getvalue() and "[red]x[/red]" in out.getvalue()
     assert pipe.getvalue().splitlines()[1].split("\t")[1:] == ["[red]x[/red]", "1.5"]
 
 
 def test_missing_values_are_empty_in_a_pipe():
     pipe = io.StringIO()
-    show.table(("a", "b", "c"), [(float("nan"), pd.NA, None)], pipe)
+    terminal.table(("a", "b", "c"), [(float("nan"), pd.NA, None)], pipe)
     assert pipe.getvalue().splitlines()[1] == "\t\t"

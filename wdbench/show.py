@@ -1,4 +1,4 @@
-"""Tables on the terminal: aligned and coloured for a person, tab-separated and plain in a pipe."""
+"""What `wdbench show` prints: the rows and columns of each kind of table."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -6,19 +6,16 @@ from typing import TextIO
 
 import pandas as pd
 from pandas import DataFrame
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from wdbench import filters, sealing
 from wdbench.conclusions import controls
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
 from wdbench.figures import labels, words
+from wdbench.terminal import facts, is_terminal, table
 
 Load = Callable[[str], DataFrame]
 
-MOST_ROWS = 50  # on a terminal; a pipe gets every row
 RUN_COLUMNS = (
     "cell_id dataset optimiser penalty lambda_rel coupling precision rounding lr replicate status "
     "val_loss test_loss test_error weight_norm fidelity oracle_gap"
@@ -41,19 +38,6 @@ MECHANISM_COLUMNS = "model discriminator claim_id part outcome story predicted a
 IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
 # beside a relation >= a number is no error: it had to be that large
 IDENTITY_HEADERS = ["measured" if c == "max_error" else "bound" if c == "tolerance" else c for c in IDENTITY_COLUMNS]
-_STYLES = {
-    "supported": "bold blue",
-    "holds": "bold blue",
-    "equivalent": "bold green",
-    "conditional": "bold yellow",
-    "refuted": "bold red",
-    "fails": "bold red",
-    "inconclusive": "dim",
-    "not_tested": "dim",
-    "diverged": "red",
-}
-
-
 def show(
     load: Load,
     claims: Sequence[Claim],
@@ -94,60 +78,6 @@ def registrations(rows: DataFrame, name: str | None, where: str | None, out: Tex
     table(list(rows), _records(rows, list(rows)), out, title=f"{len(rows)} claims", most=len(rows))
 
 
-def table(
-    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = "", most: int = MOST_ROWS
-) -> None:
-    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a
-    pipe.
-    """
-    out = out or sys.stdout
-    if not _is_terminal(out):
-        print(*headers, sep="\t", file=out)
-        for row in rows:
-            print(*(_one_line(words.plain(value)) for value in row), sep="\t", file=out)
-        return
-    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(headers))]
-    shown = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for header, right in zip(headers, numeric, strict=True):
-        shown.add_column(header, justify="right" if right else "left", overflow="fold")
-    for row in rows[:most]:
-        shown.add_row(*(_cell_text(value) for value in row))
-    console = Console(file=out)
-    console.print(shown)
-    if len(rows) > most:
-        console.print(
-            f"{len(rows) - most} more rows; pipe the command to see all, or narrow it with --where",
-            style="dim",
-            highlight=False,
-        )
-
-
-def _is_terminal(out: TextIO) -> bool:
-    return hasattr(out, "isatty") and out.isatty()
-
-
-def _is_number(value) -> bool:
-    return words.missing(value) or isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _one_line(text: str) -> str:
-    """Spaces for line ends and tabs, nothing for control characters: no text may steer the terminal or break
-    a row.
-    """
-    return "".join(c for c in " ".join(text.split()) if c.isprintable())
-
-
-def _cell_text(value) -> Text:
-    """As it is, never read as markup: a data set may be named [red]."""
-    if isinstance(value, float):
-        return Text(words.number(value, 4))
-    text = _one_line(words.plain(value))
-    if text in _STYLES:
-        symbol = labels.VERDICT_SYMBOLS.get(text)
-        return Text(f"{symbol} {labels.VERDICTS[text]}" if symbol else text, style=_STYLES[text])
-    return Text(text)
-
-
 def _filtered(rows: DataFrame, where: str) -> DataFrame:
     return filters.parse(where, "--where").rows(rows) if where else rows
 
@@ -159,7 +89,7 @@ def _records(rows: DataFrame, columns: Sequence[str]) -> list[tuple]:
 def _runs(load, claims, name, where, out) -> None:
     rows = _filtered(load("runs"), where)
     columns = [column for column in RUN_COLUMNS if column in rows]
-    if _is_terminal(out):  # columns without a value in these rows take room from the others
+    if is_terminal(out):  # columns without a value in these rows take room from the others
         columns = [column for column in columns if rows[column].notna().any()]
     table(columns, _records(rows, columns), out, title=f"{len(rows)} cells")
 
@@ -177,7 +107,7 @@ def _claims(load, claims, name, where, out) -> None:
     overall = overall.sort_values(
         "claim_id", key=lambda ids: ids.map(order).fillna(len(order)), kind="stable"
     )
-    if not _is_terminal(out):
+    if not is_terminal(out):
         table(PIPED[:1] + PIPED[2:], _records(overall, PIPED[:1] + PIPED[2:]), out)
         return
     found = []
@@ -220,11 +150,11 @@ def _claim(load, claims, name, where, out) -> None:
     rows = _filtered(verdicts[verdicts["claim_id"] == name], where)
     overall = next((row for row in rows.to_dict("records") if row["dataset"] == "all"), None)
     doubts = _doubts(load).get(claim.id, [])
-    _facts(_claim_facts(claim, overall or {}) + [("in doubt", f"a control failed: {doubt}") for doubt in doubts], out)
+    facts(_claim_facts(claim, overall or {}) + [("in doubt", f"a control failed: {doubt}") for doubt in doubts], out)
     if claim.kind == "identity":
         _identities(load, claims, claim.identity, "", out)
         return
-    if not _is_terminal(out):
+    if not is_terminal(out):
         table(PIPED, _records(rows, PIPED), out)
         return
     found = [
@@ -278,18 +208,6 @@ def _naive(row, claim: Claim) -> str:
     return f"{words.effect_value(row.get('naive_estimate'), claim)} {verdict}" if verdict else ""
 
 
-def _facts(pairs: Sequence[tuple[str, object]], out: TextIO) -> None:
-    """`name  value` lines, values aligned and wrapped on a terminal."""
-    if not _is_terminal(out):
-        for key, value in pairs:
-            print(key, _one_line(words.plain(value)), sep="\t", file=out)
-        return
-    grid = Table.grid(padding=(0, 2))
-    for key, value in pairs:
-        grid.add_row(Text(key, style="dim"), _cell_text(value))
-    Console(file=out).print(grid)
-
-
 def _cell(load, claims, name, where, out) -> None:
     runs = load("runs")
     hits = runs[runs["cell_id"].astype(str).str.startswith(name)]
@@ -297,12 +215,12 @@ def _cell(load, claims, name, where, out) -> None:
         found = "no cell begins" if hits.empty else f"{hits['cell_id'].nunique()} cells begin"
         raise UserError(f"show cell: value {name!r}: {found} with it; wdbench show runs lists them")
     row = hits.iloc[0]
-    _facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
+    facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
 
 
 def _advice(load, claims, name, where, out) -> None:
     rows = _filtered(load("advice"), where)
-    if not _is_terminal(out):
+    if not is_terminal(out):
         table(ADVICE_COLUMNS, _records(rows, ADVICE_COLUMNS), out)
         return
     known = {claim.id: claim for claim in claims}
@@ -320,7 +238,7 @@ def _advice(load, claims, name, where, out) -> None:
 
 def _mechanisms(load, claims, name, where, out) -> None:
     rows = _filtered(load("mechanisms"), where)
-    if _is_terminal(out):
+    if is_terminal(out):
         rows = rows[rows["story"].notna()]
     table(MECHANISM_COLUMNS, _records(rows, MECHANISM_COLUMNS), out)
 

@@ -32,10 +32,10 @@ def data_list():
 
     Example: python -m wdbench data list
     """
-    from wdbench import datasets, show
+    from wdbench import datasets, terminal
 
     rows = [(name, datasets.registry.entry(name).task, datasets.registry.entry(name).provider, _state(name)) for name in datasets.names()]
-    show.table(("data set", "task", "provider", "state"), rows)
+    terminal.table(("data set", "task", "provider", "state"), rows)
 
 
 def _state(name):
@@ -65,7 +65,7 @@ def data_check(names, csv, available):
     """
     import pandas as pd
 
-    from wdbench import atomic, datasets, show
+    from wdbench import atomic, datasets, terminal
     from wdbench.datasets import checks
 
     chosen = names or [n for n in datasets.names() if datasets.registry.entry(n).check is not None]
@@ -74,7 +74,7 @@ def data_check(names, csv, available):
         chosen = [n for n in chosen if datasets.status(n).available or not (available or datasets.registry.entry(n).package)]
     results = [(name, checks.run(name)) for name in chosen]
     rows = [(n, r.metric, str(r.expected), str(r.found), r.kind, "ok" if r.ok else "DIFFERS") for n, r in results]
-    show.table(("data set", "figure", "expected", "found", "kind", "verdict"), rows)
+    terminal.table(("data set", "figure", "expected", "found", "kind", "verdict"), rows)
     if csv:
         atomic.write_csv(csv, pd.DataFrame(rows, columns=["dataset", "figure", "expected", "found", "kind", "verdict"]))
     sys.exit(0 if all(r.ok for _, r in results) else 1)
