@@ -40,7 +40,7 @@ def replicate(
             seen(done, len(tasks))
     table = pd.concat([part for part in parts if len(part)], ignore_index=True)
     table = table.join(main[["verdict", "estimate"]].add_prefix("main_"), on="claim_id")
-    table["stands"] = [stands(*pair) for pair in zip(table["main_verdict"], table["verdict"], strict=True)]
+    table["stands"] = [stands(*row) for row in zip(table["main_verdict"], table["verdict"], table["variant"], strict=True)]
     signs = np.sign(table["estimate"]) * np.sign(table["main_estimate"])
     table["same_sign"] = np.select([signs > 0, signs <= 0], ["yes", "no"], "")
     order = {claim.id: position for position, claim in enumerate(claims)}
@@ -73,9 +73,9 @@ def _fresh(fresh: pd.DataFrame, main: pd.DataFrame) -> pd.DataFrame:
     return found[[name for name in COLUMNS if name in found]]
 
 
-def stands(main: str, again: str) -> str:
-    """yes: the same verdict; contradicted: for against against; partly: one of them is conditional; undecided: there was a verdict, and
-    there is none now; decided: there was none, and there is one now.
+def stands(main: str, again: str, variant: str) -> str:
+    """yes: the same verdict; contradicted: for against against (depends: by another margin, which asks another question); partly: one of
+    them is conditional; undecided: there was a verdict, and there is none now; decided: there was none, and there is one now.
     """
     one, other = DECIDED.get(main), DECIDED.get(again)
     if main == again or one is None and other is None:
@@ -87,4 +87,4 @@ def stands(main: str, again: str) -> str:
     if "both" in (one, other):
         return "partly"
     # supported and equivalent cannot both be verdicts of one claim
-    return "contradicted" if one != other else "yes"
+    return "yes" if one == other else "depends" if variant == "margin" else "contradicted"

@@ -9,7 +9,7 @@ VARIANTS = {
     "fresh": "other replicates", "half": "each half of the replicates", "without": "without one data set", "margin": "margin × ½ and × 2",
     "metric": "error for loss", "iterate": "averaged weights",
 }
-WORDS = {"yes": "stands", "undecided": "undecided", "decided": "decided", "partly": "partly", "contradicted": "contradicted"}
+WORDS = ("yes", "undecided", "decided", "partly", "depends", "contradicted")
 
 
 def replication(tables: Mapping[str, DataFrame]) -> dict[str, Any] | None:
@@ -54,7 +54,7 @@ def _cell(rows: DataFrame) -> dict[str, str]:
     other = rows[rows["stands"] != "yes"]
     if other.empty:
         return {"text": "stands" if len(rows) == 1 else f"stands ({len(rows)} of {len(rows)})", "worst": "yes"}
-    worst = next(word for word in ("contradicted", "partly", "undecided", "decided") if (other["stands"] == word).any())
+    worst = next(word for word in ("contradicted", "depends", "partly", "undecided", "decided") if (other["stands"] == word).any())
     if len(rows) == 1:
         return {"text": str(rows["verdict"].iloc[0]).replace("_", " "), "worst": worst}
     named = "; ".join(f"{row.detail}: {str(row.verdict).replace('_', ' ')}" for row in other.itertuples())
