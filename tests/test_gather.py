@@ -54,19 +54,6 @@ def test_diff_names_what_differs(tmp_path, capsys):
         comparing.diff(a, tmp_path)
 
 
-def test_the_verdict_table_goes_between_its_marks_and_nowhere_else():
-    verdicts = pd.DataFrame({"claim_id": ["A"], "dataset": ["all"], "sentence": ["x | y"], "verdict": ["supported"],
-                             "kind": ["superiority"], "post_hoc": [True], "margin": [0.1], "estimate": [0.5],
-                             "ci_low": [0.25], "ci_high": [0.75], "n": [10]})
-    assert comparing.verdict_table(verdicts).splitlines()[-1] == r"| A | x \| y | **supported** (post hoc) | 0.5 [0.25, 0.75] | 10 |"
-    assert comparing.verdict_table(verdicts, {"A": "a title"}).splitlines()[-1].startswith(r"| A | x \| y<br>*a title* |")
-    nothing = comparing.verdict_table(verdicts.assign(verdict="not_tested"))
-    assert nothing.splitlines()[-1] == r"| A | x \| y | **not_tested** (post hoc) |  |  |"
-    identity = verdicts.assign(kind="identity", verdict="holds", post_hoc=False, ci_low=np.nan, margin=[0.7])
-    assert identity.pipe(comparing.verdict_table).splitlines()[-1] == r"| A | x \| y | **holds** | 0.5 ≤ 0.7 | 10 |"
-    assert "| 0.5 ≥ 0.2 |" in comparing.verdict_table(identity.assign(margin=0.2))
-
-
 def test_a_job_in_the_middle_of_a_chunk_ends_with_its_master():
     master = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     endless = "import time; from wdbench import orphans; orphans.stop_with_workflow(); print(1, flush=True); time.sleep(600)"

@@ -25,6 +25,6 @@ def accept(experiment):
 
     Example: python -m wdbench accept
     """
-    from wdbench import comparing
+    from wdbench import reference
 
-    comparing.accept(experiment)
+    reference.accept(experiment)

@@ -52,13 +52,13 @@ def diff(a, b):
 @click.option("--reference", default="results/reference", show_default=True)
 @with_experiment
 def verify(experiment, reference):
-    """Compare this run's verdicts with the committed reference; exit 1 if one differs.
+    """Compare this run with the committed reference: cells, bits, verdicts, effects; exit 1 if one differs.
 
     Example: python -m wdbench verify
     """
-    from wdbench import comparing
+    from wdbench import reference as accepted
 
-    sys.exit(0 if comparing.verify(experiment, reference) else 1)
+    sys.exit(0 if accepted.verify(experiment, reference) else 1)
 
 
 @main.command("compare-published")
