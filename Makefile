@@ -1,13 +1,14 @@
-# make          environment, data, the default grid, tables, verdicts, figures, results/report.html
-# make smoke    the same path in about a minute, on data that need no download
-# make test     environment, data, all tests
-# make mutants  an hour: which mistakes in the formulas do the tests notice?
+# make              environment, data, the default grid, tables, verdicts, figures, results/report.html
+# make smoke        the same path in about a minute, on data that need no download
+# make test         environment, data, all tests
+# make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
+# make mutants      an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all test smoke data lint mutants clean
+.PHONY: all test smoke data lint mutants test-faults clean
 
 all: data
 	$(BIN)/snakemake --cores all
@@ -24,6 +25,9 @@ data: $(STAMP)
 
 test: data
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test-faults: data
+	WDBENCH_FUZZ=10 WDBENCH_KILLS=50 $(BIN)/python -m pytest -n auto --dist loadfile tests/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests

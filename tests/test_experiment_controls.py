@@ -77,13 +77,27 @@ def test_an_arm_against_itself_differs_in_about_one_interval_of_twenty():
 
 def test_replicates_that_differ_by_more_than_their_noise_fail():
     (row,) = controls.same_arm(same(outside_by=2.0))
-    assert row["outcome"] == "failed" and row["found"] == "30 of 30" and row["guards"] == "all"
+    assert row["outcome"] == "failed" and row["found"] == "30 of 30, over 30 data sets" and row["guards"] == "all"
+
+
+def test_series_of_one_data_set_count_as_one_where_they_go_together():
+    # the same noise under many names: if it leaves 0 out once, it does so everywhere
+    rng = np.random.default_rng(3)
+    bad = np.where(np.arange(40) % 2 == 1, 1.0, 0.0)
+    rows = []
+    for base in range(20):
+        noise = rng.standard_normal(40)
+        rows += [{"claim_id": "X1", "dataset": f"set{base}/{s}", "metric": "test_loss", "component": np.nan, "block": f"set{base}/{r}",
+                  "treatment": (1 + s) * (noise[r] + (2 * bad[r] if base == 0 else 0)), "control": 2.0, "effect": 1.0, "imputed": False,
+                  "used": True} for s in range(20 if base == 0 else 2) for r in range(40)]
+    (row,) = controls.same_arm(pd.DataFrame(rows))
+    assert row["estimate"] > 0.3 and row["outcome"] == "passed"
 
 
 def test_shared_arms_count_once_and_short_series_not_at_all():
     table = same(series=3)
     (row,) = controls.same_arm(pd.concat([table, table.assign(claim_id="X2")]))
-    assert row["n"] == 3
+    assert row["n"] == 3 and row["found"].endswith("over 3 data sets")
     assert controls.same_arm(same(blocks=8))[0]["outcome"] == "not tested"
     assert controls.same_arm(table.assign(imputed=True))[0]["outcome"] == "not tested"
 

@@ -8,6 +8,7 @@ import pytest
 
 from wdbench.claims import judge
 from wdbench.config import experiment as experiments
+from wdbench.errors import UserError
 from wdbench.replication import COLUMNS, replicate
 from wdbench.replication.run import stands
 from wdbench.replication.variants import variants
@@ -99,6 +100,12 @@ def test_fresh_verdicts_count_where_the_claim_is_the_same():
     assert found["claim_id"].tolist() == [claims[0].id]
     whole = fresh[(fresh["claim_id"] == claims[0].id) & (fresh["dataset"] == "all")].iloc[0]
     assert found["estimate"].iloc[0] == whole["estimate"] and found["stands"].iloc[0] == "yes"
+
+
+def test_a_run_without_verdicts_is_refused():
+    runs = claims_planted.world(-0.1)
+    with pytest.raises(UserError, match="no claim has one"):
+        again(runs, [claims_planted.claim(not_tested="not here")])
 
 
 @pytest.mark.parametrize("main, verdict, word", [

@@ -16,6 +16,7 @@ import io
 import keyword
 import operator
 import tokenize
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,7 +146,10 @@ def _tree(text: str, source: str) -> ast.expr:
             words.append((token.type, _MARK + token.string if reserved else token.string))
         if deepest > MAX_DEPTH:
             raise UserError(f"{source}: value {text[:40]!r}...: nested deeper than {MAX_DEPTH}")
-        tree = ast.parse(tokenize.untokenize(words).strip(), mode="eval").body
+        with warnings.catch_warnings():
+            # Python warns on standard error of a backslash that means nothing in a string
+            warnings.simplefilter("ignore")
+            tree = ast.parse(tokenize.untokenize(words).strip(), mode="eval").body
         if _depth(tree) > MAX_DEPTH:
             raise UserError(f"{source}: value {text[:40]!r}...: nested deeper than {MAX_DEPTH}")
         return tree

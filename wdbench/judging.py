@@ -26,6 +26,8 @@ def registered_claims(experiment: Experiment) -> tuple[schema.Claim, ...]:
 def table(experiment: Experiment, name: str) -> pd.DataFrame:
     """A published table. Raises UserError where it is missing or damaged."""
     path = work.paths(experiment)[name]
+    if name == "replication" and (path := work.evidence(experiment, name)) is None:
+        raise UserError(f"{work.paths(experiment)[name]}: missing; run: python -m wdbench replicate")
     return sealing.read(path) if path.suffix == ".parquet" else sealing.read(path, keep_default_na=False, na_values=[""])
 
 

@@ -35,6 +35,8 @@ PIPED = (
 )
 ADVICE_COLUMNS = "model precision question advice no_advice claim_id part verdict estimate ci_low ci_high n".split()
 MECHANISM_COLUMNS = "model discriminator claim_id part outcome story predicted agreement".split()
+CONTROL_COLUMNS = "kind claim_id part what expected found estimate outcome marks".split()
+REPLICATION_COLUMNS = "claim_id variant detail main_verdict verdict stands main_estimate estimate ci_low ci_high n".split()
 IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
 # beside a relation >= a number is no error: it had to be that large
 IDENTITY_HEADERS = ["measured" if c == "max_error" else "bound" if c == "tolerance" else c for c in IDENTITY_COLUMNS]
@@ -46,13 +48,13 @@ def show(
     where: str | None = None,
     out: TextIO | None = None,
 ) -> None:
-    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms.
+    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms, controls, replication.
 
     load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an
     unknown id, a missing one, or a filter that does not fit.
     """
     kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities,
-             "advice": _advice, "mechanisms": _mechanisms}
+             "advice": _advice, "mechanisms": _mechanisms, "controls": _controls, "replication": _replication}
     if what not in kinds:
         raise UserError(f"show: value {what!r}: valid: {', '.join(kinds)}")
     if what in ("claim", "cell") and not name:
@@ -241,6 +243,16 @@ def _mechanisms(load, claims, name, where, out) -> None:
     if is_terminal(out):
         rows = rows[rows["story"].notna()]
     table(MECHANISM_COLUMNS, _records(rows, MECHANISM_COLUMNS), out)
+
+
+def _controls(load, claims, name, where, out) -> None:
+    rows = _filtered(load("controls"), where)
+    table(CONTROL_COLUMNS, _records(rows, CONTROL_COLUMNS), out)
+
+
+def _replication(load, claims, name, where, out) -> None:
+    rows = _filtered(load("replication"), where)
+    table(REPLICATION_COLUMNS, _records(rows, REPLICATION_COLUMNS), out)
 
 
 def _identities(load, claims, name, where, out) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ def calibrate(settings: list[Setting], worlds: int, processes: int, seen: Callab
     """
     tasks = [(setting, range(start, min(start + BATCH, worlds))) for setting in settings for start in range(0, worlds, BATCH)]
     counts = {setting: np.zeros(3, int) for setting in settings}
-    with ProcessPoolExecutor(processes, initializer=provenance.one_thread) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), provenance.one_thread) as pool:
         for (setting, numbers), found in zip(tasks, pool.map(_judged, tasks), strict=True):
             counts[setting] += found
             seen(len(numbers))

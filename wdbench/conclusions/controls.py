@@ -59,29 +59,33 @@ def same_arm(effects: DataFrame) -> list[dict]:
     """A/A: each arm against itself, odd replicates less the even ones before them, where there is nothing to find.
 
     One series a claim, stratum and arm of effects.csv, each number once however many claims share it; its mean's 95 % interval
-    (stats.mean_effect) should leave 0 out in one series of twenty. Failed: more do than the upper end of the central 95 % of the
-    binomial law of that many. Series share data sets and splits, so that they are not quite independent, and the bound is strict.
+    (stats.mean_effect) should leave 0 out in one series of twenty. Failed: the interval of their share lies above that. Series of one
+    data set share splits and weights, so the interval is that of a ratio over data sets: (shares x_d / n_d) the linearised variance
+    D/(D-1) Σ(x_d − p n_d)² / (Σn_d)², t with D − 1 degrees of freedom (Cochran 1977, eq. 9A.6 without a finite population).
     """
-    seen, outside = set(), 0
-    for values in _series(effects):
+    outside: dict[str, list[bool]] = {}
+    seen = set()
+    for base, values in _series(effects):
         if values.tobytes() in seen:
             continue
         seen.add(values.tobytes())
         found = stats.mean_effect(values, ALPHA, seeds.generator("controls", len(seen), "bootstrap"))
-        outside += not found.low <= 0 <= found.high
-    base = {"kind": "A/A", "claim_id": "", "part": "", "guards": EVERY,
+        outside.setdefault(base, []).append(not found.low <= 0 <= found.high)
+    base = {"kind": "A/A", "claim_id": "", "part": "", "guards": EVERY, "expected": f"about {ALPHA:g}",
             "what": "an arm against itself on other replicates: share of intervals that leave 0 out"}
-    n = len(seen)
-    if not n:
-        return [base | {"expected": "about 0.05", "found": "no arm has enough replicates", "n": 0, "outcome": "not tested"}]
-    most = distributions.binom.ppf(1 - ALPHA / 2, n, ALPHA)
-    low, high = stats.clopper_pearson(outside, n, ALPHA)
-    return [base | {"expected": f"about 0.05, at most {most / n:.3f}", "found": f"{outside} of {n}", "estimate": outside / n,
-                    "ci_low": low, "ci_high": high, "n": n, "outcome": "passed" if outside <= most else "failed"}]
+    n, several = len(seen), len(outside)
+    if several < 2:
+        return [base | {"found": "no two data sets have arms with enough replicates", "n": n, "outcome": "not tested"}]
+    counts, sizes = (np.array([measure(found) for found in outside.values()], float) for measure in (sum, len))
+    share = counts.sum() / n
+    se = np.sqrt(several / (several - 1) * np.sum((counts - share * sizes) ** 2)) / n
+    half = distributions.t.isf(ALPHA / 2, several - 1) * se
+    return [base | {"found": f"{int(counts.sum())} of {n}, over {several} data sets", "estimate": share, "ci_low": max(share - half, 0.0),
+                    "ci_high": min(share + half, 1.0), "n": n, "outcome": "failed" if share - half > ALPHA else "passed"}]
 
 
 def _series(effects: DataFrame):
-    """Differences [pairs] of consecutive replicates; constant ones, and those of imputed cells, are left out."""
+    """(data set, differences [pairs]) of consecutive replicates; constant ones, and those of imputed cells, are left out."""
     rows = effects[effects["used"].astype(bool) & ~effects["imputed"].astype(bool)]
     split = rows["block"].str.rsplit("/", n=1, expand=True)
     if rows.empty or split.shape[1] < 2:
@@ -100,7 +104,7 @@ def _series(effects: DataFrame):
             first, second = np.array(pairs, float).T
             difference = second - first
             if difference.std() > 1e-9 * max(np.abs(first).max(), np.finfo(float).tiny):
-                yield difference
+                yield str(mine["base"].iloc[0]), difference
 
 
 def _guarded(guards: list[str], claims: Sequence[Claim]) -> list[str]:

@@ -110,7 +110,7 @@ def _field(error: dict, prefix: str) -> str:
     """The keys that lead to a value; what pydantic adds for the branches of a union or a wrapped value is left out."""
     parts = (str(part) for part in error["loc"])
     kept = (part for part in parts if not part.startswith(("function-", "constrained-", "literal[", "dict[")) and part != "[key]")
-    return ".".join([prefix, *kept]).strip(".")
+    return ".".join([prefix, *(part if part.isprintable() and 0 < len(part) <= 60 else shown(part) for part in kept)]).strip(".")
 
 
 def _sentence(error: ValidationError, path, prefix: str) -> str:

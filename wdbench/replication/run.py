@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from wdbench import provenance
 from wdbench.claims import judge
 from wdbench.config.claims import Claim
+from wdbench.errors import UserError
 from wdbench.replication.variants import Variant, variants
 
 COLUMNS = ("claim_id", "variant", "detail", "verdict", "estimate", "ci_low", "ci_high", "n", "reason", "main_verdict", "main_estimate",
@@ -24,7 +26,7 @@ def replicate(
 
     runs, claims, expected, unavailable, elsewhere: as `claims.judge` takes them; verdicts: what it made of them. fresh: verdicts of the
     same claims on replicates of their own (variant `fresh`; rows with another registered hash are left out), or None. seen(done, of) is
-    told of families judged. Results do not depend on `processes`.
+    told of families judged. Results do not depend on `processes`. Raises UserError where there is nothing to judge again.
     """
     main = verdicts[verdicts["dataset"] == "all"].set_index("claim_id")
     known = [claim for claim in claims if claim.tested and main["verdict"].get(claim.id, "not_tested") != "not_tested"]
@@ -34,11 +36,14 @@ def replicate(
     _SHARED = runs, expected, dict(unavailable), dict(elsewhere)
     parts = [] if fresh is None else [_fresh(fresh, main)]
     # forked, so that the rows are not sent to every process
-    with ProcessPoolExecutor(processes, initializer=provenance.one_thread) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), provenance.one_thread) as pool:
         for done, found in enumerate(pool.map(_judged, tasks), 1):
             parts.append(found)
             seen(done, len(tasks))
-    table = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        raise UserError("verdicts.csv: verdict: no claim has one that could be judged again; valid: a finished run (snakemake --cores 2)")
+    table = pd.concat(parts, ignore_index=True)
     table = table.join(main[["verdict", "estimate"]].add_prefix("main_"), on="claim_id")
     table["stands"] = [stands(*row) for row in zip(table["main_verdict"], table["verdict"], table["variant"], strict=True)]
     signs = np.sign(table["estimate"]) * np.sign(table["main_estimate"])

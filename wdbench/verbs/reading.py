@@ -8,12 +8,14 @@ from wdbench.verbs.group import main, with_experiment
 
 
 @main.command()
-@click.argument("what", type=click.Choice(["runs", "claims", "claim", "cell", "identities", "advice", "mechanisms", "registrations"]))
+@click.argument("what", type=click.Choice(["runs", "claims", "claim", "cell", "identities", "advice", "mechanisms", "controls",
+                                   "replication", "registrations"]))
 @click.argument("name", required=False)
 @click.option("--where", default=None, help="Filter, e.g. 'dataset == \"khan\" and precision == \"bf16_weights\"'.")
 @with_experiment
 def show(experiment, what, name, where):
-    """Tables on the terminal: runs, claims, claim ID, cell ID, identities, advice, mechanisms, registrations.
+    """Tables on the terminal: runs, claims, claim ID, cell ID, identities, advice, mechanisms, controls, replication,
+    registrations.
 
     Example: python -m wdbench show runs --where 'dataset == "khan" and status == "diverged"'
     """

@@ -1,0 +1,60 @@
+"""A workflow in a process group of its own that can be killed, and what is left of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+WAIT = 8.0
+"""Seconds that a job may go on after its workflow is gone (it looks every 2)."""
+
+
+def start(folder: Path, *words: str, cores: int = 2) -> subprocess.Popen:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    log = open(folder / "log.txt", "ab")
+    return subprocess.Popen(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder, env=environment,
+                            stdout=log, stderr=log, start_new_session=True)
+
+
+def jobs(folder: Path) -> list[int]:
+    """Processes that work in `folder` now."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cwd").resolve() == folder.resolve() and (entry / "stat").read_text().split(")")[1].split()[0] != "Z":
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def kill(master: subprocess.Popen, signal_number: int, group: bool) -> None:
+    """The signal to the master or its whole process group; returns when the master has ended."""
+    try:
+        (os.killpg if group else os.kill)(master.pid, signal_number)
+    except ProcessLookupError:
+        pass
+    if signal_number != signal.SIGKILL:
+        try:
+            master.wait(120)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"signal {signal_number} did not end the workflow within 2 minutes") from None
+    master.wait()
+
+
+def assert_nothing_goes_on(folder: Path) -> None:
+    """No job of `folder` computes or writes when WAIT has passed."""
+    stop = time.monotonic() + WAIT
+    while jobs(folder) and time.monotonic() < stop:
+        time.sleep(0.2)
+    assert not jobs(folder), [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in jobs(folder)]
+    before = sizes(folder)
+    time.sleep(0.5)
+    assert sizes(folder) == before
+
+
+def sizes(folder: Path) -> dict[str, tuple[int, float]]:
+    return {str(path): (path.stat().st_size, path.stat().st_mtime) for path in (folder / "results").rglob("*") if path.is_file()}
