@@ -3,8 +3,8 @@
 from wdbench.lock import hold
 from wdbench.workflow import Workflow
 
-hold()
 wdbench = Workflow(config)
+hold(alone=wdbench.set_damaged_aside)
 
 
 localrules:

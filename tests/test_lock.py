@@ -34,3 +34,18 @@ def test_a_dead_workflow_s_lock_is_lifted_and_a_living_one_s_is_not(tmp_path):
     assert lifted and not list(locks.iterdir())
     last.kill()
     last.wait()
+
+
+def test_only_a_workflow_that_is_alone_looks_for_damage(tmp_path):
+    looks = HOLD.replace("lock.hold(sys.argv[1])", "lock.hold(sys.argv[1], alone=lambda: print('True', flush=True))")
+
+    def looked():
+        process = subprocess.Popen([sys.executable, "-c", looks, tmp_path / ".snakemake"], stdout=subprocess.PIPE, text=True)
+        return process, process.stdout.readline().strip() == "True"
+
+    first, alone = looked()
+    second, also = looked()
+    assert alone and not also
+    for process in (first, second):
+        process.kill()
+        process.wait()

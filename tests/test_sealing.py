@@ -83,3 +83,18 @@ def test_a_damaged_oracle_table_is_set_aside_and_made_again(tmp_path, monkeypatc
     monkeypatch.setattr(work, "oracle", lambda _, base: sealing.write_parquet(tmp_path / "oracle" / f"{base}.parquet", TABLE))
     pd.testing.assert_frame_equal(work.solutions(experiment, "khan"), TABLE)
     assert (tmp_path / "oracle" / "damaged" / "khan.parquet").exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_of_a_folder_are_found_and_whole_or_missing_ones_are_not(tmp_path, damage):
+    names = [sealing.write_csv(tmp_path / f"{n}.csv", TABLE) for n in "abc"]
+    names[0].write_bytes(DAMAGE[damage](names[0].read_bytes()))
+    names[1].unlink()
+    assert sealing.damaged(tmp_path) == [names[0]]
+    assert sealing.damaged(tmp_path / "nowhere") == []
+
+
+def test_a_sum_of_nonsense_is_damage_too(tmp_path):
+    path = sealing.write_csv(tmp_path / "a.csv", TABLE)
+    (tmp_path / "checksums" / "a.csv").write_bytes(b"\xff\x00")
+    assert sealing.damaged(tmp_path) == [path]

@@ -83,17 +83,24 @@ def test_a_new_claim_trains_nothing(first, tmp_path):
     assert bool(verdicts.loc[("S99", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])
 
 
-def test_a_damaged_store_file_and_a_deleted_table_are_made_good(first, tmp_path):
+def test_damaged_files_are_named_set_aside_and_made_again(first, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(first, folder)
-    expected = digests(folder)
+    expected, results = digests(folder), folder / "results/smoke"
     victim = next((folder / "results/store").rglob("*/noisy~linear~exact/rows-*"))
     victim.write_bytes(victim.read_bytes()[:100])
-    for name in ("packs/noisy~linear~exact.parquet", "runs.parquet"):
-        (folder / "results/smoke" / name).unlink()
+    figure = sorted((results / "figures").glob("*.svg"))[0]
+    flipped = [results / "verdicts.csv", results / "packs/noisy~linear~exact.parquet", figure, results / "manifest.json"]
+    for path in flipped:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    (results / "runs.parquet").unlink()
     output = snakemake(folder)
-    assert victim.name in output and "set aside" in output
-    assert digests(folder) == expected
+    for path in (victim, *flipped):
+        assert path.name in output, path
+        assert (path.parent / "damaged" / path.name).exists() or path == victim
+    assert "set aside" in output and digests(folder) == expected
 
 
 def test_bad_input_to_the_workflow_is_one_sentence(first, tmp_path):

@@ -174,7 +174,7 @@ def manifest(experiment: Experiment) -> Path:
         "platform_key": provenance.platform_key(experiment.device),
         "code": _code(experiment), "tables": tables,
     }
-    return atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    return sealing.seal(atomic.write_text(where["manifest"], json.dumps(facts, indent=1, sort_keys=True) + "\n"))
 
 
 def _code(experiment: Experiment) -> dict[str, str]:

@@ -102,7 +102,7 @@ def report(experiment: Experiment) -> None:
     checks = where["folder"] / "data_checks.csv"
     tables["data_checks"] = sealing.read(checks) if checks.exists() else pd.DataFrame()
     html = render(tables, registered_claims(experiment), sealing.manifest(where["folder"]), load(where["figures"]))
-    atomic.write_text(where["report"], html)
+    sealing.seal(atomic.write_text(where["report"], html))
 
 
 def show(experiment: Experiment, what: str, name: str | None, where: str | None) -> None:

@@ -8,13 +8,16 @@ import fcntl
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _held: list[int] = []
 
 
-def hold(folder: str | Path = ".snakemake") -> bool:
+def hold(folder: str | Path = ".snakemake", alone: Callable[[], None] = lambda: None) -> bool:
     """Share the kernel's lock of `folder` until this process ends; True if stale locks of Snakemake were lifted before.
+
+    alone() is called, before another workflow can begin here, if none was there.
 
     Must be called before Snakemake makes its own locks, as the Snakefile does: while the kernel's lock is taken alone, nobody who
     shares it can be running, so that what lies in `locks` is of the dead.
@@ -35,5 +38,6 @@ def hold(folder: str | Path = ".snakemake") -> bool:
             shutil.rmtree(locks)
             locks.mkdir()
             print("wdbench: the last workflow here was killed; its lock is lifted", file=sys.stderr)
+        alone()
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return lifted

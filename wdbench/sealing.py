@@ -24,15 +24,16 @@ class Damaged(UserError):
 
 def write_parquet(path: Path, table: pd.DataFrame) -> Path:
     """`atomic.write_parquet`, and the file's sum."""
-    return _seal(atomic.write_parquet(path, table))
+    return seal(atomic.write_parquet(path, table))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> Path:
     """`atomic.write_csv`, and the file's sum."""
-    return _seal(atomic.write_csv(path, table))
+    return seal(atomic.write_csv(path, table))
 
 
-def _seal(path: Path) -> Path:
+def seal(path: Path) -> Path:
+    """Write the sum of a file as it is now."""
     atomic.write_text(path.parent / FOLDER / path.name, _sum(path.read_bytes()) + "\n")
     return path
 
@@ -82,7 +83,20 @@ def set_aside(path: Path) -> None:
         path.replace(aside)
     except FileNotFoundError:
         return
-    print(f"warning: {path}: damaged; set aside as {aside} and made again from the store", file=sys.stderr)
+    print(f"warning: {path}: damaged; set aside as {aside} and made again", file=sys.stderr)
+
+
+def damaged(folder: Path) -> list[Path]:
+    """Files of `folder` whose bytes are not those whose sum lies in its `checksums`; without those that are gone."""
+    found = []
+    for beside in sorted((folder / FOLDER).glob("*")):
+        path = folder / beside.name
+        try:
+            if _sum(path.read_bytes()) != beside.read_text(encoding="utf-8", errors="replace").strip():
+                found.append(path)
+        except FileNotFoundError:
+            continue
+    return found
 
 
 def _expected(path: Path) -> str | None:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from functools import cached_property
 
-from wdbench import datasets, gather, grid, plugins, provenance
+from wdbench import datasets, gather, grid, plugins, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -67,6 +67,20 @@ class Workflow:
                   "verdicts", "mechanisms", "mechanism_pairs", "advice", "precision", "controls", "torch_flags", "dictionary",
                   "manifest", "report")
         return [self.file(name) for name in tables]
+
+    def set_damaged_aside(self) -> None:
+        """Move every file of the run whose bytes are not those that were written out of the way, so that it is made again.
+
+        A figure takes the list of figures with it, which is what Snakemake knows of them. Only for a workflow that is alone here: a file
+        that is being replaced has for a moment the sum of the one before it.
+        """
+        folders = (self.experiment.folder, *(paths(self.experiment)[name] for name in ("packs", "oracles", "figures")))
+        for folder in folders:
+            found = sealing.damaged(folder)
+            if found and folder.name == "figures":
+                found = list(dict.fromkeys([*found, folder / "index.csv"]))
+            for path in found:
+                sealing.set_aside(path)
 
     def pack_files(self) -> list[str]:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]

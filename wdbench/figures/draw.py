@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from wdbench import atomic
+from wdbench import atomic, sealing
 from wdbench.claims.selection import in_studies
 from wdbench.config.claims import Claim
 from wdbench.figures import events, fidelity, forest, identity, overview, path, registry, scatter, slope, style
@@ -70,7 +70,7 @@ def draw_all(
         [(one.name, f"{one.name}.svg" if one.svg else "", one.reason) for one in drawn],
         columns=["figure", "file", "reason"],
     )
-    atomic.write_csv(folder / "index.csv", index)
+    sealing.write_csv(folder / "index.csv", index)
     return drawn
 
 
@@ -96,11 +96,11 @@ def _draw_shared(job: Claim | str) -> Drawn | None:
 
 def _write(folder: Path, name: str, figure: Figure) -> Drawn:
     content = style.svg(figure)
-    atomic.write_bytes(folder / f"{name}.svg", content)
-    atomic.write_bytes(folder / f"{name}.png", style.png(figure))
+    sealing.seal(atomic.write_bytes(folder / f"{name}.svg", content))
+    sealing.seal(atomic.write_bytes(folder / f"{name}.png", style.png(figure)))
     return Drawn(name, content)
 
 
 def load(folder: str | Path) -> dict[str, bytes]:
     """name -> SVG of every figure that lies in `folder`."""
-    return {path.stem: path.read_bytes() for path in sorted(Path(folder).glob("*.svg"))}
+    return {path.stem: sealing.content(path) for path in sorted(Path(folder).glob("*.svg"))}

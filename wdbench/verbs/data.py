@@ -63,9 +63,11 @@ def data_check(names, csv, available):
 
     Example: python -m wdbench data check hitters
     """
+    from pathlib import Path
+
     import pandas as pd
 
-    from wdbench import atomic, datasets, terminal
+    from wdbench import datasets, sealing, terminal
     from wdbench.datasets import checks
 
     chosen = names or [n for n in datasets.names() if datasets.registry.entry(n).check is not None]
@@ -76,5 +78,5 @@ def data_check(names, csv, available):
     rows = [(n, r.metric, str(r.expected), str(r.found), r.kind, "ok" if r.ok else "DIFFERS") for n, r in results]
     terminal.table(("data set", "figure", "expected", "found", "kind", "verdict"), rows)
     if csv:
-        atomic.write_csv(csv, pd.DataFrame(rows, columns=["dataset", "figure", "expected", "found", "kind", "verdict"]))
+        sealing.write_csv(Path(csv), pd.DataFrame(rows, columns=["dataset", "figure", "expected", "found", "kind", "verdict"]))
     sys.exit(0 if all(r.ok for _, r in results) else 1)
