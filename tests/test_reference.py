@@ -66,7 +66,7 @@ def test_rows_that_the_manifest_does_not_know_are_refused(tmp_path):
 def test_the_verdict_table_goes_between_its_marks_and_nowhere_else():
     verdicts = pd.DataFrame({"claim_id": ["A"], "dataset": ["all"], "sentence": ["x | y"], "verdict": ["supported"],
                              "kind": ["superiority"], "post_hoc": [True], "margin": [0.1], "estimate": [0.5],
-                             "ci_low": [0.25], "ci_high": [0.75], "n": [10]})
+                             "ci_low": [0.25], "ci_high": [0.75], "n": [10], "reason": ["why"]})
     assert reference.verdict_table(verdicts).splitlines()[-1] == r"| A | x \| y | **supported** (post hoc) | 0.5 [0.25, 0.75] | 10 |"
     assert reference.verdict_table(verdicts, {"A": "a title"}).splitlines()[-1].startswith(r"| A | x \| y<br>*a title* |")
     nothing = reference.verdict_table(verdicts.assign(verdict="not_tested"))
@@ -74,3 +74,13 @@ def test_the_verdict_table_goes_between_its_marks_and_nowhere_else():
     identity = verdicts.assign(kind="identity", verdict="holds", post_hoc=False, ci_low=np.nan, margin=[0.7])
     assert identity.pipe(reference.verdict_table).splitlines()[-1] == r"| A | x \| y | **holds** | 0.5 ≤ 0.7 | 10 |"
     assert "| 0.5 ≥ 0.2 |" in reference.verdict_table(identity.assign(margin=0.2))
+    elsewhere = verdicts.assign(verdict="not_tested", reason="its runs are not part of this profile: snakemake", claim_id="B")
+    both = reference.verdict_table(pd.concat([verdicts, elsewhere]))
+    assert "| B |" not in both and "1 more claims are about runs of other profiles" in both
+
+
+def test_the_readme_has_a_place_for_each_accepted_profile():
+    text = open("README.md", encoding="utf-8").read()
+    for profile in ("core", "gpt"):
+        begin, end = reference.marks(profile)
+        assert 0 <= text.find(begin) < text.find(end)

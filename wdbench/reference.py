@@ -13,19 +13,18 @@ from wdbench.comparing import VERDICT_KEYS, changed_verdicts
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
-MARKS = ("<!-- verdicts: begin -->", "<!-- verdicts: end -->")
 ROUNDING = 1e-6
 """Relative difference of effects without an interval that platforms may leave."""
 
 
-def verify(experiment: Experiment, reference: str | Path) -> bool:
+def verify(experiment: Experiment, reference: str | Path | None = None) -> bool:
     """Compare a run with the reference: its cells, its bits where platform and code agree, its verdicts, its effects. True if all agree.
 
-    Effects agree where their difference is within the joint half width of both intervals (`outside`). Raises UserError for a missing or
-    damaged file, and a reference of another profile.
+    Effects agree where their difference is within the joint half width of both intervals (`outside`). reference: None for `folder`. Raises
+    UserError for a missing or damaged file, and a reference of another profile.
     """
     where = work.paths(experiment)
-    reference = Path(reference)
+    reference = folder(experiment) if reference is None else Path(reference)
     for path in (where["verdicts"], where["manifest"], reference / "verdicts.csv", reference / "manifest.json"):
         if not path.exists():
             raise UserError(f"{path}: missing; run snakemake --cores 2 first, and give a reference with verdicts.csv and manifest.json")
@@ -70,36 +69,72 @@ def outside(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     return both.loc[far, [*VERDICT_KEYS, "estimate_a", "estimate_b", "joint"]]
 
 
-def accept(experiment: Experiment, reference: str | Path = "results/reference", readme: str | Path = "README.md") -> None:
-    """Make this run's verdicts, summary, manifest (and calibration, replication) the reference, and renew README.md's table."""
-    where, reference = work.paths(experiment), Path(reference)
+def folder(experiment: Experiment) -> Path:
+    """Where the accepted run of the experiment's profile lies."""
+    accepted = experiment.results / "reference"
+    return accepted if experiment.profile == "core" else accepted / experiment.profile
+
+
+def accept(experiment: Experiment, reference: str | Path | None = None, readme: str | Path = "README.md") -> None:
+    """Make this run's verdicts, summary, manifest (and calibration, replication) the reference, and renew README.md's table.
+
+    reference: None for `folder`. The table of a profile other than core has the claims that core does not test. Raises UserError for a
+    missing or damaged table, and a README.md without the marks of the profile.
+    """
+    where = work.paths(experiment)
+    reference = folder(experiment) if reference is None else Path(reference)
     titles = {claim.id: claim.title for claim in judging.registered_claims(experiment)}
     costly = [name for name in ("calibration", "replication") if where[name].exists()]
     for name in ("verdicts", "summary", "manifest", *costly):
         sealing.content(where[name])
     sealing.manifest(where["folder"])
+    verdicts = sealing.read(where["verdicts"], keep_default_na=False, na_values=[""])
+    if experiment.profile == "core":
+        table = verdict_table(verdicts, titles)
+    else:
+        core = sealing.read(experiment.results / "reference" / "verdicts.csv", keep_default_na=False, na_values=[""])
+        table = verdict_table(verdicts[verdicts["claim_id"].isin(core.loc[_of_another_profile(core), "claim_id"])], titles)
+    text = _with_table(Path(readme), marks(experiment.profile), table)
     reference.mkdir(parents=True, exist_ok=True)
     for name in ("verdicts", "manifest", *costly):
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
     atomic.write_parquet(reference / "summary.parquet", sealing.read(where["summary"]))
-    text = Path(readme).read_text(encoding="utf-8")
-    begin, end = (text.find(mark) for mark in MARKS)
+    atomic.write_text(readme, text)
+
+
+def marks(profile: str) -> tuple[str, str]:
+    """The lines of README.md between which the verdicts of a profile stand."""
+    return tuple(f"<!-- verdicts{'' if profile == 'core' else f' of {profile}'}: {side} -->" for side in ("begin", "end"))
+
+
+def _with_table(readme: Path, between: tuple[str, str], table: str) -> str:
+    text = readme.read_text(encoding="utf-8")
+    begin, end = (text.find(mark) for mark in between)
     if begin < 0 or end < begin:
-        raise UserError(f"{readme}: lacks the lines {MARKS[0]} and {MARKS[1]} between which the verdict table goes")
-    table = verdict_table(sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]), titles)
-    atomic.write_text(readme, f"{text[: begin + len(MARKS[0])]}\n{table}\n{text[end:]}")
+        raise UserError(f"{readme}: lacks the lines {between[0]} and {between[1]} between which the verdict table goes")
+    return f"{text[: begin + len(between[0])]}\n{table}\n{text[end:]}"
+
+
+def _of_another_profile(verdicts: pd.DataFrame) -> pd.Series:
+    """bool [rows]: claims whose runs this profile does not train."""
+    return verdicts["verdict"].eq("not_tested") & verdicts["reason"].astype(str).str.contains("its runs are not part of this profile")
 
 
 def verdict_table(verdicts: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:
-    """Overall verdicts as a Markdown table; titles: claim id -> what it says in plain words, shown below its sentence."""
+    """Overall verdicts as a Markdown table, and how many claims are left to other profiles; titles: claim id -> what it says in plain
+    words, shown below its sentence.
+    """
+    elsewhere = _of_another_profile(verdicts)
     lines = ["| claim | sentence | verdict | effect [95 %]; identities: measured and bound | n |", "|---|---|---|---|---|"]
-    for row in verdicts[verdicts["dataset"] == "all"].itertuples():
+    for row in verdicts[verdicts["dataset"].eq("all") & ~elsewhere].itertuples():
         title = (titles or {}).get(row.claim_id)
         sentence = _cell(row.sentence) + (f"<br>*{_cell(title)}*" if title else "")
         verdict = f"**{row.verdict}**" + (" (post hoc)" if str(row.post_hoc) == "True" else "")
         number = "" if pd.isna(row.n) or row.verdict == "not_tested" else f"{int(row.n)}"
         lines.append(f"| {row.claim_id} | {sentence} | {verdict} | {_effect(row)} | {number} |")
+    if elsewhere.any():
+        lines += ["", f"{int(elsewhere.sum())} more claims are about runs of other profiles (`show claims` names the command)."]
     return "\n".join(lines)
 
 

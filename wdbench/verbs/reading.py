@@ -51,7 +51,7 @@ def diff(a, b):
 
 
 @main.command()
-@click.option("--reference", default="results/reference", show_default=True)
+@click.option("--reference", default=None, help="Folder of the accepted run.  [default: the profile's, in results/reference]")
 @with_experiment
 def verify(experiment, reference):
     """Compare this run with the committed reference: cells, bits, verdicts, effects; exit 1 if one differs.
