@@ -55,6 +55,6 @@ def digests(folder):
         else:
             content = path.read_bytes()
         found[name] = hashlib.sha256(content).hexdigest()
-    for path in sorted((results / "figures").iterdir()):
+    for path in sorted(path for path in (results / "figures").iterdir() if path.is_file()):
         found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
