@@ -78,7 +78,8 @@ def folder(experiment: Experiment) -> Path:
 def accept(experiment: Experiment, reference: str | Path | None = None, readme: str | Path = "README.md") -> None:
     """Make this run's verdicts, summary, manifest (and calibration, replication) the reference, and renew README.md's table.
 
-    reference: None for `folder`. The table of a profile other than core has the claims that core does not test. Raises UserError for a
+    reference: None for `folder`. Of a profile other than core, the table has the claims that core does not test, and the summary the
+    studies that core does not have. Raises UserError for a
     missing or damaged table, and a README.md without the marks of the profile.
     """
     where = work.paths(experiment)
@@ -88,18 +89,19 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
     for name in ("verdicts", "summary", "manifest", *costly):
         sealing.content(where[name])
     sealing.manifest(where["folder"])
-    verdicts = sealing.read(where["verdicts"], keep_default_na=False, na_values=[""])
-    if experiment.profile == "core":
-        table = verdict_table(verdicts, titles)
-    else:
-        core = sealing.read(experiment.results / "reference" / "verdicts.csv", keep_default_na=False, na_values=[""])
-        table = verdict_table(verdicts[verdicts["claim_id"].isin(core.loc[_of_another_profile(core), "claim_id"])], titles)
+    verdicts, summary = sealing.read(where["verdicts"], keep_default_na=False, na_values=[""]), sealing.read(where["summary"])
+    if experiment.profile != "core":
+        core = experiment.results / "reference"
+        known = sealing.read(core / "verdicts.csv", keep_default_na=False, na_values=[""])
+        verdicts = verdicts[verdicts["claim_id"].isin(known.loc[_of_another_profile(known), "claim_id"])]
+        summary = summary[~summary["study"].isin(sealing.read(core / "summary.parquet", columns=["study"])["study"])]
+    table = verdict_table(verdicts, titles)
     text = _with_table(Path(readme), marks(experiment.profile), table)
     reference.mkdir(parents=True, exist_ok=True)
     for name in ("verdicts", "manifest", *costly):
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
-    atomic.write_parquet(reference / "summary.parquet", sealing.read(where["summary"]))
+    atomic.write_parquet(reference / "summary.parquet", summary)
     atomic.write_text(readme, text)
 
 
