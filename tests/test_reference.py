@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wdbench import reference
+from wdbench import reference, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 
@@ -84,3 +84,46 @@ def test_the_readme_has_a_place_for_each_accepted_profile():
     for profile in ("core", "gpt"):
         begin, end = reference.marks(profile)
         assert 0 <= text.find(begin) < text.find(end)
+
+
+def run_of(path, claims, summary):
+    """A folder that accept takes: claims: id -> (verdict, reason)."""
+    folder(path)
+    same = {"dataset": "all", "kind": "superiority", "post_hoc": False, "margin": 0.1, "estimate": 0.5, "ci_low": 0.4, "ci_high": 0.6,
+            "n": 10}
+    rows = [same | {"claim_id": name, "sentence": f"sentence {name}", "verdict": verdict, "reason": reason}
+            for name, (verdict, reason) in claims.items()]
+    sealing.write_csv(path / "verdicts.csv", pd.DataFrame(rows))
+    facts = json.loads((path / "manifest.json").read_text())
+    facts["tables"]["verdicts.csv"]["sha256"] = hashlib.sha256((path / "verdicts.csv").read_bytes()).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(facts))
+    sealing.write_csv(path / "summary.csv", pd.DataFrame(summary, columns=["dataset", "metric", "mean"]))
+
+
+def test_accepting_core_and_then_another_profile(tmp_path):
+    results, readme = tmp_path / "results", tmp_path / "README.md"
+    elsewhere = "its runs are not part of this profile: snakemake --cores 2 --config profile=gpt"
+    core = {"A": ("supported", "why"), "G": ("not_tested", elsewhere), "N": ("not_tested", elsewhere)}
+    run_of(results, core, [("khan", "test_loss", 1.0), ("khan", "nll", np.nan)])
+    of_core = [("khan", "test_loss", 1.0), ("khan", "nll", np.nan)]
+    run_of(results / "gpt", core | {"G": ("refuted", "why")}, [*of_core, ("shakespeare", "nll", 2.0)])
+    readme.write_text("\n".join(["head", *reference.marks("core"), "middle", *reference.marks("gpt"), "foot"]))
+    reference.accept(experiments.load("config.yaml", results=str(results)), readme=readme)
+    reference.accept(experiments.load("config.yaml", "gpt", results=str(results)), readme=readme)
+    lines = readme.read_text().splitlines()
+    middle = lines.index("middle")
+    assert any("| A |" in line for line in lines[:middle]) and not any("| A |" in line for line in lines[middle:])
+    assert not any("| G |" in line for line in lines[:middle]) and any("**refuted**" in line for line in lines[middle:])
+    assert lines[0] == "head" and lines[-1] == "foot"
+    kept = pd.read_parquet(results / "reference/gpt/summary.parquet")
+    assert kept.to_dict("records") == [{"dataset": "shakespeare", "metric": "nll", "mean": 2.0}]
+    assert (results / "reference/gpt/verdicts.csv").read_bytes() == (results / "gpt/verdicts.csv").read_bytes()
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused_and_nothing_is_accepted(tmp_path):
+    run_of(tmp_path / "results", {"A": ("supported", "why")}, [("khan", "nll", 1.0)])
+    readme = tmp_path / "README.md"
+    readme.write_text("no marks")
+    with pytest.raises(UserError, match="lacks the lines"):
+        reference.accept(experiments.load("config.yaml", results=str(tmp_path / "results")), readme=readme)
+    assert not (tmp_path / "results/reference").exists() and readme.read_text() == "no marks"

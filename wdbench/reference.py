@@ -79,7 +79,7 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
     """Make this run's verdicts, summary, manifest (and calibration, replication) the reference, and renew README.md's table.
 
     reference: None for `folder`. Of a profile other than core, the table has the claims that core does not test, and the summary the
-    studies that core does not have. Raises UserError for a
+    rows that core does not have. Raises UserError for a
     missing or damaged table, and a README.md without the marks of the profile.
     """
     where = work.paths(experiment)
@@ -94,7 +94,9 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
         core = experiment.results / "reference"
         known = sealing.read(core / "verdicts.csv", keep_default_na=False, na_values=[""])
         verdicts = verdicts[verdicts["claim_id"].isin(known.loc[_of_another_profile(known), "claim_id"])]
-        summary = summary[~summary["study"].isin(sealing.read(core / "summary.parquet", columns=["study"])["study"])]
+        accepted = sealing.read(core / "summary.parquet")
+        # named twice, so that no row of core's is left
+        summary = pd.concat([summary, accepted, accepted]).drop_duplicates(keep=False)
     table = verdict_table(verdicts, titles)
     text = _with_table(Path(readme), marks(experiment.profile), table)
     reference.mkdir(parents=True, exist_ok=True)
