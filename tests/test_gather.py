@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,28 @@ def test_a_job_in_the_middle_of_a_chunk_ends_with_its_master():
     finally:
         master.kill()
         job.kill()
+
+
+def test_a_process_of_a_pool_ends_with_the_one_that_started_it():
+    pool = ("import os, time; from concurrent.futures import ProcessPoolExecutor as P; from multiprocessing import get_context as c\n"
+            "from wdbench import orphans\n"
+            "p = P(1, c('fork'), orphans.stop_with_parent); print(p.submit(os.getpid).result(), flush=True); time.sleep(600)")
+    master = subprocess.Popen([sys.executable, "-c", pool], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    worker = int(master.stdout.readline())
+    master.kill()
+    master.wait()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{worker}") and not _ended(worker):
+        time.sleep(0.2)
+    assert _ended(worker)
+
+
+def _ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def test_a_job_whose_master_is_gone_stops(monkeypatch):

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from wdbench.errors import UserError
@@ -27,14 +28,27 @@ def stop_with_workflow() -> None:
     Between two chunks `stop_if_orphaned` does it in order; a chunk of language models takes minutes, which nobody waits for any more.
     Files are written whole or not at all, so that the end may come at any moment.
     """
-    if not os.environ.get("WDBENCH_PARENT", "").isdigit():
-        return
+    if os.environ.get("WDBENCH_PARENT", "").isdigit():
+        _watch(stop_if_orphaned)
 
+
+def stop_with_parent() -> None:
+    """The same for a process of a pool and the process that started it: its queue stays open when that is killed."""
+    parent = os.getppid()
+
+    def gone():
+        if os.getppid() != parent:
+            raise UserError("the process that started this one is gone")
+
+    _watch(gone)
+
+
+def _watch(look: Callable[[], None]) -> None:
     def watch():
         while True:
             time.sleep(WATCH_EVERY)
             try:
-                stop_if_orphaned()
+                look()
             except UserError as error:
                 print(f"wdbench: {error}", file=sys.stderr, flush=True)
                 os._exit(2)

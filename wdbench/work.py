@@ -58,7 +58,6 @@ def train(experiment: Experiment, pack: str) -> Path:
 
     Raises UserError for an unknown pack and DatasetUnavailable where its data were not fetched.
     """
-    orphans.stop_with_workflow()
     where = paths(experiment)
     wanted = grid.pack_cells(experiment, pack)
     ids = cell_ids(wanted)
@@ -178,7 +177,6 @@ def oracle(experiment: Experiment, base: str) -> Path:
     """Solve every convex problem that trained cells of a data set pose; write results/oracle/<data set>.parquet."""
     from wdbench import resolve
 
-    orphans.stop_with_workflow()
     path = paths(experiment)["oracles"] / f"{base}.parquet"
     problems: dict[str, Cell] = {}
     for pack in grid.members(experiment):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from wdbench import atomic, sealing
+from wdbench import atomic, orphans, sealing
 from wdbench.claims.selection import in_studies
 from wdbench.config.claims import Claim
 from wdbench.figures import events, fidelity, forest, identity, overview, path, registry, scatter, slope, style
@@ -87,6 +87,7 @@ _shared: dict = {}
 
 
 def _share(tables: registry.Tables, folder: Path) -> None:
+    orphans.stop_with_parent()
     _shared.update(tables=tables, folder=folder)
 
 

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from wdbench import orphans
 from wdbench.errors import UserError
 
 
@@ -44,6 +45,7 @@ def main(context, config_file, profile, results):
 
     Example: python -m wdbench show claims
     """
+    orphans.stop_with_workflow()
     context.obj = {"path": config_file, "profile": profile, "results": results}
 
 
