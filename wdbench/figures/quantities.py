@@ -85,6 +85,7 @@ LABELS = {
     "init_distance": Label("‖w − w₀‖₂", "weights"),
     "init_cosine": Label("cos(w, w₀)"),
     "loss_slope": Label("slope of log training loss on log step", "decades a decade"),
+    "test_loss / 0.6931471805599453": Label("test loss", "bits a byte"),
     "spikes": Label("loss spikes"),
     "spike_steps": Label("steps in loss spikes", "steps"),
     "spike_longest": Label("longest loss spike", "steps"),
