@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from claims_planted import claim, plan, world
 
-from wdbench.claims import check, judge
+from wdbench.claims import check, gate, judge
 from wdbench.errors import UserError
 
 
@@ -44,7 +44,7 @@ def test_a_missing_row_that_the_claim_does_not_read_is_no_matter():
 
 def test_a_filter_on_an_outcome_does_not_hide_missing_rows():
     runs = world()
-    found = rows(runs.drop(index=17), claim(where="test_loss < 100"), plan(runs))
+    found = rows(runs.drop(index=17), claim(where="weight_norm < 100"), plan(runs))
     assert found.loc["all", "verdict"] == "not_tested"
 
 
@@ -224,3 +224,15 @@ def test_a_claim_of_another_profile_may_name_a_column_that_only_its_runs_have():
     assert (verdicts.loc["T1", "verdict"] != "not_tested").all()
     with pytest.raises(UserError, match="no column 'unseen_loss'"):
         judge(runs, [here, there], plan(runs))
+
+
+def test_a_choice_at_the_end_in_one_condition_is_not_diluted_by_the_other():
+    arm = claim().arms["treatment"]
+    rows = pd.DataFrame([{"stratum": "a", "condition": condition, "x": x, "block": block, "arm": "treatment",
+                          "cell_id": f"{condition}{x}{block}",
+                          "edge": "lambda_rel.low" if condition == "small" and x == 1.0 and block < 9 else "", "selected_value": 1.0}
+                         for condition in ("small", "large") for x in (1.0, 2.0) for block in range(10)])
+    assert arm.select is not None
+    assert gate.edge_shares(claim(), rows) == {"treatment": 0.9}
+    without = rows.iloc[:10].assign(condition="", x=np.nan)
+    assert gate.edge_shares(claim(), without) == {"treatment": 0.9}

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import claims_planted
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from wdbench.claims import kinds
 from wdbench.config import claimparts, claims
@@ -187,3 +189,16 @@ def test_what_cannot_be_shown_is_still_one_short_sentence(entry):
         claims.from_mapping({"claims": [entry]}, "claims.yaml")
     message = str(caught.value)
     assert message.startswith("claims.yaml: claim") and message.isprintable() and len(message) < 1000
+
+
+@pytest.mark.parametrize("changes, field", [
+    ({"where": "test_loss < 1"}, "where"),
+    ({"cases": {"low": "test_error < 0.5"}, "by": []}, "cases.low"),
+    ({"arms": {"treatment": {"where": 'penalty == "l2" and ema_test_loss < 1'}, "control": {"where": 'penalty == "none"'}}},
+     "arms.treatment.where"),
+    ({"arms": {"treatment": {"where": 'penalty == "l2"', "select": {"over": ["test_loss"]}}, "control": {"where": 'penalty == "none"'}}},
+     "arms.treatment.select.over"),
+])
+def test_rows_are_not_chosen_by_what_test_rows_said(changes, field):
+    with pytest.raises(ValidationError, match=f"{field} reads .*measured on test rows"):
+        claims_planted.claim(**changes)

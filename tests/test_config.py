@@ -1,5 +1,6 @@
 """config.yaml: what is accepted, and the sentence for what is not."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -356,3 +357,23 @@ def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):
 
 def test_every_coupling_of_the_engine_can_be_written():
     assert set(get_args(study_config.Coupling)) == set(cells.FORMS)
+
+
+def test_a_terminal_without_greek_letters_gets_no_traceback():
+    done = subprocess.run([sys.executable, "-m", "wdbench", "show", "claim", "nowhere"], capture_output=True, cwd=ROOT,
+                          env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 2 and b"Traceback" not in done.stderr and b"unknown claim" in done.stderr
+    done = subprocess.run([sys.executable, "-c", "from wdbench.verbs.group import main\n"
+                           "main.command('say')(lambda: print('λ')); main(['say'])"],
+                          capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and done.stdout.strip() == b"?"
+
+
+@pytest.mark.parametrize("name", ["", "a+b", "a/b", "1st"])
+def test_a_study_has_a_name_that_can_stand_in_a_list_of_names(tmp_path, name):
+    content = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    content["studies"] = {name: content["studies"]["grid"]}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(UserError, match="studies"):
+        experiment.load(path)

@@ -118,3 +118,15 @@ def test_missing_values_are_empty_in_a_pipe():
     pipe = io.StringIO()
     terminal.table(("a", "b", "c"), [(float("nan"), pd.NA, None)], pipe)
     assert pipe.getvalue().splitlines()[1] == "\t\t"
+
+
+def test_a_filter_that_reads_no_column_is_refused(tables):
+    with pytest.raises(UserError, match="reads no column"):
+        printed(tables, "runs", None, "1/0 > 1")
+
+
+def test_strata_stand_in_the_order_of_their_numbers():
+    from wdbench.claims.judge import _natural
+
+    names = ["mlp / 180", "mlp / 2", "mlp / 0.6", "mlp / 20", "mlp / 1e-4", "linear / 6"]
+    assert sorted(names, key=_natural) == ["linear / 6", "mlp / 1e-4", "mlp / 0.6", "mlp / 2", "mlp / 20", "mlp / 180"]

@@ -34,6 +34,8 @@ def verify(experiment: Experiment, reference: str | Path | None = None) -> bool:
     # the manifest speaks for the rows only as long as they are what it saw
     if hashlib.sha256(sealing.content(where["runs"])).hexdigest() != mine["tables"]["runs.parquet"]["sha256"]:
         raise UserError(f"{where['manifest']}: is of other rows than {where['runs']}; run snakemake --cores 2")
+    for name in ("effects", "selected", "verdicts"):
+        sealing.content(where[name])
     cells = mine["tables"]["plan.csv"]["sha256"] == theirs["tables"]["plan.csv"]["sha256"]
     print(f"cells: {mine['cells']:,}, {'the same as' if cells else 'NOT THE SAME AS'} the reference's {theirs['cells']:,}"
           + ("" if cells else " (other config, data or code)"))
@@ -49,7 +51,7 @@ def verify(experiment: Experiment, reference: str | Path | None = None) -> bool:
     for row in changed.itertuples():
         print(f"  {row.claim_id} [{row.dataset}]: reference {row.verdict_a}, here {row.verdict_b}")
     far = outside(sealing.read(reference / "verdicts.csv"), sealing.read(where["verdicts"]))
-    print(f"effects: {len(far)} differ from the reference's by more than both intervals together")
+    print(f"estimates: {len(far)} differ from the reference's by more than both intervals together")
     for row in far.itertuples():
         print(f"  {row.claim_id} [{row.dataset}]: reference {row.estimate_a:.4g}, here {row.estimate_b:.4g}, "
               f"joint half width {row.joint:.2g}")

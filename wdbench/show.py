@@ -81,7 +81,12 @@ def registrations(rows: DataFrame, name: str | None, where: str | None, out: Tex
 
 
 def _filtered(rows: DataFrame, where: str) -> DataFrame:
-    return filters.parse(where, "--where").rows(rows) if where else rows
+    if not where:
+        return rows
+    parsed = filters.parse(where, "--where")
+    if not parsed.columns:
+        raise UserError(f"--where: value {where!r}: reads no column; valid: a filter over columns, such as {rows.columns[0]} == \"...\"")
+    return parsed.rows(rows)
 
 
 def _records(rows: DataFrame, columns: Sequence[str]) -> list[tuple]:

@@ -109,19 +109,20 @@ def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str]):
 def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:
     """(stored row, row of the same cell trained by itself). Raises UserError for an id that is not in the plan or not stored."""
     where = paths(experiment)
-    for pack in grid.members(experiment):
-        ids = cell_ids(grid.pack_cells(experiment, pack))
-        match = [c for c, i in ids.items() if i.startswith(cell_id)]
-        if len(match) > 1:
-            raise UserError(f"cell {cell_id!r}: {len(match)} cells begin so; give more digits")
-        if match:
-            cell = match[0]
-            stored = Store(where["store"], provenance.platform_key(experiment.device)).load(pack, "rows", {ids[cell]})
-            if not len(stored):
-                raise UserError(f"cell {cell_id!r}: planned but not trained yet on this platform; run snakemake --cores 2 first")
-            fresh = next(iter(_produce(experiment, {cell: ids[cell]}, frozenset())))["rows"]
-            return stored.iloc[0], fresh.iloc[0]
-    raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
+    if not cell_id:
+        raise UserError("cell '': names no cell; give the first digits of its id")
+    found = [(pack, cell, known) for pack in grid.members(experiment)
+             for cell, known in cell_ids(grid.pack_cells(experiment, pack)).items() if known.startswith(cell_id)]
+    if len({known for *_, known in found}) > 1:
+        raise UserError(f"cell {cell_id!r}: {len(found):,} cells begin so; give more digits")
+    if not found:
+        raise UserError(f"cell {cell_id!r}: not in the plan; the ids are in the column cell_id of {where['plan']}")
+    pack, cell, known = found[0]
+    stored = Store(where["store"], provenance.platform_key(experiment.device)).load(pack, "rows", {known})
+    if not len(stored):
+        raise UserError(f"cell {cell_id!r}: planned but not trained yet on this platform; run snakemake --cores 2 first")
+    fresh = next(iter(_produce(experiment, {cell: known}, frozenset())))["rows"]
+    return stored.iloc[0], fresh.iloc[0]
 
 
 @dataclass(frozen=True)

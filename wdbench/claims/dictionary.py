@@ -99,7 +99,7 @@ VERDICTS = {
     "selection_edge_share": (
         "float",
         "share",
-        "largest share of an arm's blocks whose choice is at an end of its grid",
+        "largest share of an arm's blocks (in any condition, at any x) whose choice is at an end of its grid",
         "nothing was selected",
     ),
     "estimate_secondary": ("float", EFFECT_UNIT, "estimate with diverged cells treated the other way", "not tested"),

@@ -139,11 +139,14 @@ def without_effect(effects: pd.DataFrame, arms: pd.DataFrame) -> str | None:
 
 
 def edge_shares(claim: Claim, selected: pd.DataFrame) -> dict[str, float]:
-    """arm -> share of its points of this stratum whose choice sits on an end of its grid that the claim does not
-    allow.
+    """arm -> share of the stratum's blocks whose choice sits on an end of its grid that the claim does not allow; where an arm chooses
+    more than once in a block (in two conditions, at each x) the largest of these shares, since each choice has a part in the effect.
     """
-    return {arm: float(rows["edge"].map(lambda text, allowed=allowed: any(end not in allowed for end in text.split())).mean())
-            for arm, rows, allowed in _choices(claim, selected)}
+    shares = {}
+    for arm, rows, allowed in _choices(claim, selected):
+        at_end = rows["edge"].map(lambda text, allowed=allowed: any(end not in allowed for end in text.split()))
+        shares[arm] = float(at_end.groupby([rows["condition"], rows["x"]], dropna=False).mean().max())
+    return shares
 
 
 def ends_chosen(claim: Claim, selected: pd.DataFrame) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """From runs and claims to verdicts: select, contrast, test, correct, decide."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,7 +136,13 @@ def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case
 
 def _in_order(claim: Claim, strata: pd.Series) -> list[str]:
     present = set(strata)
-    return [name for name in claim.cases if name in present] if claim.cases else sorted(present)
+    return [name for name in claim.cases if name in present] if claim.cases else sorted(present, key=_natural)
+
+
+def _natural(name: str) -> list[tuple[int, float, str]]:
+    """Sort key by which 2 stands before 10."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", name)
+    return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
 
 def _name(metric: str, component: str, several: bool) -> str:

@@ -29,7 +29,8 @@ def rule(evidence: Evidence) -> Ruling:
         return Ruling("inconclusive", f"p after Holm is {number(evidence.p_holm)}, not below {number(evidence.alpha)}")
     if high < margin - slack:
         if high < 0:
-            return Ruling("refuted", "opposite: the whole interval is on the other side of 0")
+            small = ", though by less than the margin" if estimate.mean > -margin + slack else ""
+            return Ruling("refuted", f"opposite: the whole interval is on the other side of 0{small}")
         if low > 0:
             return Ruling("refuted", f"real but negligible: the whole interval is between 0 and {number(margin)}")
         return Ruling("refuted", f"null: the interval holds 0 and ends below the margin {number(margin)}")

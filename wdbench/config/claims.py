@@ -130,9 +130,21 @@ class Claim(Frozen):
                 raise ValueError(
                     f"arms.{name}.select.by {arm.select.by!r} is no validation column; valid: val_loss, ..., and train_loss for rule match"
                 )
+        self._no_test_rows_chosen()
         if self.naive is not None:
             self.naive_claim()
         return self
+
+    def _no_test_rows_chosen(self) -> None:
+        """Which rows a claim is about must not depend on what test rows said of them. Raises ValueError."""
+        chosen = {f"arms.{name}.where": filters.parse(arm.where).columns for name, arm in self.arms.items()}
+        chosen |= {f"arms.{name}.select.over": arm.select.over for name, arm in self.arms.items() if arm.select is not None}
+        chosen |= {f"cases.{name}": filters.parse(text).columns for name, text in self.cases.items()}
+        chosen |= {f"conditions.{name}": filters.parse(text).columns for name, text in self.conditions.items()}
+        for field, columns in {"where": filters.parse(self.where).columns, **chosen}.items():
+            for column in columns:
+                if "test_" in column:
+                    raise ValueError(f"{field} reads {column!r}, which is measured on test rows; valid: what is known before them")
 
     @property
     def tested(self) -> bool:

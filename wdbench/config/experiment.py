@@ -27,7 +27,7 @@ class Experiment(Frozen):
     results: Path
     claims: Path
     tiers: tuple[Tier, ...] = Field(("core",), min_length=1)
-    studies: dict[str, Study]
+    studies: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]*$")], Study]
     elsewhere: dict[str, str] = {}
     shift_replicates: Annotated[int, Field(ge=0, le=900_000, strict=True)] = 0
     device: Literal["cpu", "cuda"] = "cpu"

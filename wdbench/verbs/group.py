@@ -13,6 +13,10 @@ class Sentence(click.Group):
     """A group whose user errors are one sentence on standard error and exit code 2."""
 
     def main(self, *args, **kwargs):
+        for stream in (sys.stdout, sys.stderr):
+            # a terminal without λ gets a question mark, not a traceback
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
         try:
             done = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.exit(done if isinstance(done, int) else 0)
