@@ -59,25 +59,25 @@ def _kind(kind: str, rows: DataFrame) -> dict[str, Any]:
     clear = normal[normal["goal"] == "at least 0.8"]
     usual = clear[clear["replicates"] == POWER_BLOCKS]
     as_run = rows[(rows["spread"] == "measured") & (rows["goal"] == "at least 0.8")]
-    covered = normal["coverage"].dropna()
+    covered = normal.dropna(subset=["coverage"])
     return {
         "kind": kind,
-        "false": _pooled(false),
-        "worst": "–" if worst is None else _share(worst, "upheld"),
-        "worst_where": "" if worst is None else _where(worst),
+        "false": _pooled(false, "upheld"),
+        "worst": "–" if worst is None else _share(worst, "upheld") if worst["upheld"] > 0 else "0 in every setting",
+        "worst_where": "" if worst is None or worst["upheld"] == 0 else _where(worst),
         "family": "–" if family.empty else _share(family.iloc[0], "upheld"),
         "power": "–" if usual.empty else _share(usual.iloc[0], "upheld"),
         "power_run": "–" if as_run.empty else _share(as_run.iloc[0], "upheld"),
-        "coverage": "–" if covered.empty else f"{_percent(covered.min())} to {_percent(covered.max())}",
+        "coverage": _pooled(covered, "coverage"),
     }
 
 
-def _pooled(rows: DataFrame) -> str:
-    """Share of all worlds in which a false claim was upheld."""
+def _pooled(rows: DataFrame, name: str) -> str:
+    """A share over all worlds of some settings (an interval that could not be had is too rare to count)."""
     if rows.empty:
         return "–"
     n = int(rows["worlds"].sum())
-    count = round(float((rows["upheld"] * rows["worlds"]).sum()))
+    count = round(float((rows[name] * rows["worlds"]).sum()))
     low, high = stats.clopper_pearson(count, n, 0.05)
     return _share({"all": count / n, "all_low": low, "all_high": high}, "all")
 
