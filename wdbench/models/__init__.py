@@ -3,7 +3,7 @@
 A model says nothing of stacks, penalties or precision; `Family` adds what the engine must know of it.
 """
 
-from wdbench.models import cnn, gpt, mlp, preact, resnet, vgg  # noqa: F401  (they register themselves)
+from wdbench.models import cnn, gpt, mlp, mlp_squares, preact, resnet, vgg  # noqa: F401  (they register themselves)
 from wdbench.models.families import FAMILIES, Family, Setting, canonical, parse, register
 from wdbench.models.linear import Affine
 from wdbench.models.losses import logistic_loss, softmax_loss, squared_loss
