@@ -2,13 +2,14 @@
 # make smoke        the same path in about a minute, on data that need no download
 # make test         environment, data, all tests
 # make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
+# make test-slurm   minutes: the smoke profile on a Slurm of two nodes on this machine (root; installs Debian's packages where they are not there)
 # make mutants      an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all test smoke data lint mutants test-faults clean
+.PHONY: all test smoke data lint mutants test-faults test-slurm bench clean
 
 all: data
 	$(BIN)/snakemake --cores all
@@ -28,6 +29,10 @@ test: data
 
 test-faults: data
 	WDBENCH_FUZZ=10 WDBENCH_KILLS=50 $(BIN)/python -m pytest -n auto --dist loadfile tests/faults
+
+test-slurm: $(STAMP)
+	tests/slurm/cluster.sh install
+	WDBENCH_SLURM=1 $(BIN)/python -m pytest tests/slurm
 
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests

@@ -19,6 +19,8 @@ def folder(path, estimate=0.5, verdict="supported", loss=1.0, plan="a", platform
                              "verdict": [verdict, "holds"], "estimate": [estimate, loss * 1e-9], "ci_low": [estimate - 0.1, np.nan],
                              "ci_high": [estimate + 0.1, np.nan]})
     verdicts.to_csv(path / "verdicts.csv", index=False)
+    for name in ("effects", "selected"):
+        sealing.write_csv(path / f"{name}.csv", pd.DataFrame({"claim_id": ["A"], "value": [estimate]}))
     pd.DataFrame({"cell_id": ["x"], "test_loss": [loss]}).to_parquet(path / "runs.parquet")
     sums = {name: {"sha256": hashlib.sha256((path / name).read_bytes()).hexdigest()} for name in ("verdicts.csv", "runs.parquet")}
     tables = sums | {"plan.csv": {"sha256": plan}}
@@ -54,6 +56,14 @@ def test_what_differs_is_told_and_fails(tmp_path, capsys, mine, told):
 def test_another_platform_may_differ_within_both_intervals(tmp_path, capsys):
     assert verified(tmp_path, estimate=0.63, loss=1.1, platform="there")
     assert "bits are not compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["effects.csv", "selected.csv"])
+def test_a_damaged_table_is_named(tmp_path, name):
+    accepted, mine = folder(tmp_path / "accepted"), folder(tmp_path / "mine")
+    (mine / name).write_text("claim_id,value\nA,0.7\n")
+    with pytest.raises(UserError, match=name):
+        reference.verify(experiments.load("config.yaml", results=str(mine)), accepted)
 
 
 def test_rows_that_the_manifest_does_not_know_are_refused(tmp_path):

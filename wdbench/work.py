@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,20 @@ def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str]):
         if trained:
             convex = any(grid.has_oracle(cell.pack) for cell in trained)
             solution_of = Solutions.read(experiment, base).of if convex else lambda cell: None
-            yield from resolve.trained_rows(trained, sha, solution_of, experiment.device)
+            for portion in _portions(experiment, trained):
+                yield from resolve.trained_rows(portion, sha, solution_of, experiment.device)
+
+
+def _portions(experiment: Experiment, cells: dict[Cell, str]) -> Iterator[dict[Cell, str]]:
+    """The cells, those of one data set spec together, in portions that stay within the budget."""
+    from wdbench import memory
+
+    by_spec: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_spec[cell.dataset].append(cell)
+    for members in by_spec.values():
+        for portion in memory.portions(members, experiment.budget.memory_gib):
+            yield {cell: cells[cell] for cell in portion}
 
 
 def replay(experiment: Experiment, cell_id: str) -> tuple[pd.Series, pd.Series]:

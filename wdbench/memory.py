@@ -1,0 +1,107 @@
+"""How much memory training takes, estimated before it begins, and portions of cells that stay within `budget.memory_gib`.
+
+What is counted: the blocks of the replicates that are trained together, and the tensors of the largest stack that the engine makes of
+them. The interpreter and its libraries (about 0.4 GiB a worker) come on top. A portion's cells get the same bits as all cells
+together: what a cell is stacked with does not matter (`engine.py`).
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+import torch
+from torch import nn
+
+from wdbench import datasets, fits, lone, models
+from wdbench.cells import FOLLOWERS
+from wdbench.errors import UserError
+from wdbench.grid import Cell
+
+GIB = 2**30
+# weights, gradient, two moments, Kahan's remainder and the update's temporaries, of which only a part is ever there at once
+STATE_COPIES = 8
+# copies of a network's weights at the end: half-way, averaged, averaged half-way, and two in fp64
+KEPT_COPIES = 8
+# what the forward pass keeps, and as much again on the way back
+ACTIVATION_COPIES = 3
+# the largest two layers' outputs exist at once where nothing is kept for a backward pass
+EVALUATED_COPIES = 2
+PADDED = 16
+
+
+@cache
+def shape(model: str, features: int, outputs: int) -> tuple[int, int, int]:
+    """(weights, numbers that a training row leaves in the forward pass, outputs of the widest layer for a row), without making any."""
+    family, options = models.parse(model)
+    with torch.device("meta"):
+        module, sizes = family.build(options, features, outputs), []
+        for layer in module.modules():
+            if not list(layer.children()):
+                layer.register_forward_hook(lambda layer, given, out: sizes.append(out.numel()))
+        dtype = torch.int64 if "language" in family.tasks else torch.float32
+        # two rows: a batch norm refuses one
+        last = module(torch.zeros(2, features, dtype=dtype))
+    sizes.append(last.numel())
+    if isinstance(module, nn.Module) and "language" in family.tasks:
+        # attention's scores are no layer of their own: heads x context for each of the context's symbols, three times over
+        sizes += [3 * 2 * options["heads"] * features**2] * options["depth"]
+    return sum(p.numel() for p in module.parameters()), sum(sizes) // 2, max(sizes) // 2
+
+
+def rows(dataset: str) -> int:
+    """Rows of a block, all splits; of a language, tokens over the context."""
+    parsed = datasets.parse(dataset)
+    return parsed.options.get("n") or datasets.registry.entry(parsed.name).shape[0] or 1000
+
+
+def cell_bytes(cell: Cell) -> int:
+    """Bytes that one cell of a stack takes."""
+    features, outputs = fits.features(cell.dataset) or 1000, fits.outputs(cell.dataset)
+    weights, kept, widest = shape(cell.model, features, outputs)
+    number = 8 if cell.precision == "fp64" else 4
+    language = datasets.task(cell.dataset) == "language"
+    batch = min(cell.batch_size or 1, rows(cell.dataset))
+    if lone.is_lone(cell.model, features, outputs) and language:
+        batch = min(batch, max(1, lone.TOKENS_AT_ONCE // features))
+    affine = models.parse(cell.model)[0].affine
+    state = weights * number * (STATE_COPIES + (0 if affine else KEPT_COPIES))
+    evaluated = 64 if language else rows(cell.dataset)
+    runs = 3 if cell.coupling in FOLLOWERS else 1
+    return runs * (state + batch * kept * number * ACTIVATION_COPIES + evaluated * widest * number * EVALUATED_COPIES)
+
+
+def block_bytes(dataset: str) -> int:
+    """Bytes of a replicate's rows: fp64 in the block, and in the type that they are trained in."""
+    if datasets.task(dataset) == "language":
+        return 2**26
+    return rows(dataset) * (fits.features(dataset) or 1000) * (8 + 4)
+
+
+def portions(cells: list[Cell], budget_gib: float) -> Iterator[list[Cell]]:
+    """Cells of one data set spec in portions that each stay within the budget, replicates whole where they fit.
+
+    Raises UserError where not even one cell does.
+    """
+    allowed, portion, taken = budget_gib * GIB, [], 0.0
+    by_replicate: dict[int, list[Cell]] = {}
+    for cell in cells:
+        by_replicate.setdefault(cell.replicate, []).append(cell)
+    for members in by_replicate.values():
+        block = block_bytes(members[0].dataset)
+        largest = max(map(cell_bytes, members))
+        alone = models.parse(members[0].model)[0].affine
+        least = block + largest * (PADDED if alone else 1)
+        if least > allowed:
+            raise UserError(f"config.yaml: budget.memory_gib: value {budget_gib:g}: one cell of {members[0].pack} takes about "
+                            f"{least / GIB:.2g}; valid: {1.1 * least / GIB:.2g} or more")
+        room = max(1, int((allowed - block) // largest))
+        for start in range(0, len(members), room):
+            part = members[start : start + room]
+            needed = block + largest * len(part)
+            if portion and taken + needed > allowed:
+                yield portion
+                portion, taken = [], 0.0
+            portion, taken = portion + part, taken + needed
+    if portion:
+        yield portion
+
+
