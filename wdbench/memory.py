@@ -5,6 +5,8 @@ them. The interpreter and its libraries (about 0.4 GiB a worker) come on top. A 
 together: what a cell is stacked with does not matter (`engine.py`).
 """
 
+import ctypes
+import gc
 from collections.abc import Iterator
 from functools import cache
 
@@ -105,3 +107,10 @@ def portions(cells: list[Cell], budget_gib: float) -> Iterator[list[Cell]]:
         yield portion
 
 
+def give_back() -> None:
+    """Return to the system what a finished portion has freed: glibc keeps freed blocks, and the next portion's fit elsewhere."""
+    gc.collect()
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # another C library keeps house by itself
+        pass

@@ -1,6 +1,6 @@
 """wdbench plan: what a run would do, before it does it."""
 
-from wdbench import gather, grid, provenance, work
+from wdbench import gather, grid, progress, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
@@ -15,7 +15,7 @@ def report(experiment: Experiment) -> dict:
     packs, absent = gather.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
     entries, pace = [], {}
-    sizes = work.sizes(experiment)
+    sizes = progress.sizes(experiment)
     rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in sizes.items()}
     for pack in packs:
         ids = set(work.cell_ids(grid.pack_cells(experiment, pack)).values())

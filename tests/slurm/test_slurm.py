@@ -43,7 +43,7 @@ def local(tmp_path_factory):
 
 def begin(folder: Path) -> subprocess.Popen:
     words = ["snakemake", "--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3", "--default-resources",
-             "mem_mb=1500", "runtime=20", "--config", "profile=smoke"]
+             "mem_mb=1500", "runtime=20", "--max-threads", "2", "--config", "profile=smoke"]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with open(folder / "log", "w") as log:
         return subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
