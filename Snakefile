@@ -123,6 +123,7 @@ rule identities:
         wdbench.file("identities"),
     params:
         run=wdbench.command,
+        claimed=wdbench.identities,
         code=wdbench.code("identities", "updates", "precision", "penalties", "oracle", "models", "seeds", "datasets"),
     priority: 10
     shell:

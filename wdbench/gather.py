@@ -35,23 +35,10 @@ def plan(experiment: Experiment) -> pd.DataFrame:
     return table.rename(columns={"lam": "lambda_given", "lam_unit": "lambda_unit", "lr": "lr_given"})
 
 
-def available_packs(experiment: Experiment) -> tuple[list[str], dict[str, str]]:
-    """(packs whose data are here, {data set that is not: the command that gets it})."""
-    packs, absent = [], {}
-    for pack in sorted(grid.members(experiment)):
-        base = pack.split("~")[0]
-        status = datasets.status(base)
-        if status.available:
-            packs.append(pack)
-        else:
-            absent[base] = status.how_to_get
-    return packs, absent
-
-
 def gather(experiment: Experiment) -> dict[str, Path]:
     """Write plan, runs, trajectories, supports, oracle and summary. Raises UserError where a planned row is missing."""
     where = work.paths(experiment)
-    packs, absent = available_packs(experiment)
+    packs, absent = grid.available_packs(experiment)
     planned = plan(experiment)
     expected = planned[planned["pack"].isin(packs)]
     runs = _concatenate(experiment, packs, "")

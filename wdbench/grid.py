@@ -225,6 +225,19 @@ def _enough_rows(dataset: str) -> None:
         raise UserError(f"data set {dataset!r}: option n: value {parsed.options['n']}: more train rows than there are; valid: up to {most}")
 
 
+def available_packs(experiment: Experiment) -> tuple[list[str], dict[str, str]]:
+    """(packs whose data are here, {data set that is not: the command that gets it})."""
+    packs, absent = [], {}
+    for pack in sorted(members(experiment)):
+        base = pack.split("~")[0]
+        status = datasets.status(base)
+        if status.available:
+            packs.append(pack)
+        else:
+            absent[base] = status.how_to_get
+    return packs, absent
+
+
 def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]:
     """Cells of a pack -> names of the studies that ask for it. Raises UserError for an unknown pack."""
     packs = members(experiment)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from wdbench import atomic, claims, datasets, dictionary, gather, sealing, work
+from wdbench import atomic, claims, datasets, dictionary, gather, grid, sealing, work
 from wdbench.claims import history, reach, registration, unmatched
 from wdbench.config import claims as schema
 from wdbench.config import yamlio
@@ -36,7 +36,7 @@ def judge(experiment: Experiment) -> None:
     found = registered_claims(experiment)
     where = work.paths(experiment)
     plan = table(experiment, "plan")
-    _, absent = gather.available_packs(experiment)
+    _, absent = grid.available_packs(experiment)
     judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(experiment.ledger),
                              table(experiment, "identities"), absent, str(experiment.claims), experiment.elsewhere)
     for name in ("selected", "effects", "verdicts"):

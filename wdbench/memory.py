@@ -17,6 +17,7 @@ from wdbench import datasets, fits, lone, models
 from wdbench.cells import FOLLOWERS
 from wdbench.errors import UserError
 from wdbench.grid import Cell
+from wdbench.stack import padded
 
 GIB = 2**30
 # weights, gradient, two moments, Kahan's remainder and the update's temporaries, of which only a part is ever there at once
@@ -27,7 +28,6 @@ KEPT_COPIES = 8
 ACTIVATION_COPIES = 3
 # the largest two layers' outputs exist at once where nothing is kept for a backward pass
 EVALUATED_COPIES = 2
-PADDED = 16
 
 
 @cache
@@ -78,6 +78,13 @@ def block_bytes(dataset: str) -> int:
     return rows(dataset) * (fits.features(dataset) or 1000) * (8 + 4)
 
 
+def company(cell: Cell) -> int:
+    """Cells in the smallest stack that a cell is trained in: the engine pads to so many (`stack.padded`)."""
+    family, _ = models.parse(cell.model)
+    alone = lone.is_lone(cell.model, fits.features(cell.dataset) or 1000, fits.outputs(cell.dataset))
+    return padded(1, cell.precision, family, datasets.task(cell.dataset), alone)
+
+
 def portions(cells: list[Cell], budget_gib: float) -> Iterator[list[Cell]]:
     """Cells of one data set spec in portions that each stay within the budget, replicates whole where they fit.
 
@@ -90,15 +97,14 @@ def portions(cells: list[Cell], budget_gib: float) -> Iterator[list[Cell]]:
     for members in by_replicate.values():
         block = block_bytes(members[0].dataset)
         largest = max(map(cell_bytes, members))
-        alone = models.parse(members[0].model)[0].affine
-        least = block + largest * (PADDED if alone else 1)
+        least = block + largest * company(members[0])
         if least > allowed:
             raise UserError(f"config.yaml: budget.memory_gib: value {budget_gib:g}: one cell of {members[0].pack} takes about "
                             f"{least / GIB:.2g}; valid: {1.1 * least / GIB:.2g} or more")
         room = max(1, int((allowed - block) // largest))
         for start in range(0, len(members), room):
             part = members[start : start + room]
-            needed = block + largest * len(part)
+            needed = block + largest * max(len(part), company(members[0]))
             if portion and taken + needed > allowed:
                 yield portion
                 portion, taken = [], 0.0

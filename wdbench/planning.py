@@ -1,6 +1,6 @@
 """wdbench plan: what a run would do, before it does it."""
 
-from wdbench import gather, grid, progress, provenance, work
+from wdbench import grid, progress, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
@@ -12,7 +12,7 @@ def report(experiment: Experiment) -> dict:
     The prediction is the measured seconds a cell of the same pack, or the rough cost of its steps (`grid.predicted_seconds`) where
     none is stored, as always for the packs whose data are not here. a100_hours (`costs.py`): None for models trained in stacks.
     """
-    packs, absent = gather.available_packs(experiment)
+    packs, absent = grid.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
     entries, pace = [], {}
     sizes = progress.sizes(experiment)

@@ -35,8 +35,14 @@ def digest(*parts: str) -> str:
         files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
         for file in files:
             state.update(str(file.relative_to(PACKAGE)).encode())
-            state.update(tree(file.read_text(encoding="utf-8")).encode())
+            state.update(_tree(file.read_text(encoding="utf-8")))
     return state.hexdigest()[:16]
+
+
+@cache
+def _tree(source: str) -> bytes:
+    """`tree` of a module, which belongs to several digests."""
+    return tree(source).encode()
 
 
 def tree(source: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wdbench import calibration, datasets, gather, judging, replication, sealing, work
+from wdbench import calibration, datasets, grid, judging, replication, sealing, work
 from wdbench.config.experiment import Experiment
 
 
@@ -34,7 +34,7 @@ def replicate(experiment: Experiment, processes: int) -> None:
     fresh = sealing.read(other, keep_default_na=False, na_values=[""]) if other.exists() and other != where["verdicts"] else None
     plan = judging.table(experiment, "plan")
     expected = judging.expected_rows(plan.assign(dataset_base=plan["dataset"].map(datasets.base_name)))
-    _, absent = gather.available_packs(experiment)
+    _, absent = grid.available_packs(experiment)
     with _progress("families judged again") as bar:
         task = bar.add_task("", total=None)
         runs, verdicts = (judging.table(experiment, name) for name in ("runs", "verdicts"))

@@ -5,11 +5,12 @@ would then start a job; the digest of the syntax tree changes only when the code
 """
 
 import hashlib
+import re
 import shlex
 import sys
 from functools import cached_property
 
-from wdbench import datasets, gather, grid, plugins, provenance, sealing
+from wdbench import datasets, grid, plugins, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -30,7 +31,7 @@ class Workflow:
             plugins.load(self.experiment.plugins, self.experiment.source)
             if self.experiment.device != "cpu":
                 provenance.platform_facts(self.experiment.device)
-            self.packs, self.absent = gather.available_packs(self.experiment)
+            self.packs, self.absent = grid.available_packs(self.experiment)
             if not self.packs:
                 raise UserError(f"profile {self.experiment.profile!r}: none of its data sets is here; get one first: "
                                 + "; ".join(f"{name}: {command}" for name, command in sorted(self.absent.items())))
@@ -120,6 +121,13 @@ class Workflow:
         """Digest of the committed ledger of claims, if there is one."""
         ledger = self.experiment.ledger
         return _digest(ledger.read_text()) if ledger.exists() else "none"
+
+    @property
+    def identities(self) -> str:
+        """Digest of the identities that the claims name: those are checked."""
+        claims = self.experiment.claims
+        text = claims.read_text(encoding="utf-8", errors="replace") if claims.is_file() else ""
+        return _digest(*sorted(set(re.findall(r"\bidentity: *([^\s,}]+)", text))))
 
     @property
     def conclusions(self) -> str:

@@ -55,22 +55,22 @@ def oracle(experiment, dataset):
 @click.argument("ids", nargs=-1)
 @with_experiment
 def identities(experiment, ids):
-    """Check the identities (all, or IDS) and write identities.csv.
+    """Check IDS and print the result; without IDS check those that the claims name and write identities.csv.
 
     Example: python -m wdbench identities I15
     """
     from wdbench import identities as checks
-    from wdbench import sealing, work
+    from wdbench import judging, sealing, work
 
     known = sorted({check.identity for check in checks.CHECKS.values()}, key=checks.registry.number)
     for name in ids:
         if name not in known:
             raise UserError(f"identities: value {name!r}: no such identity; valid: {', '.join(known)}")
-    table = checks.run_all(list(ids) or None)
     if ids:
-        click.echo(table.to_string(index=False))
-    else:
-        sealing.write_csv(work.paths(experiment)["identities"], table)
+        click.echo(checks.run_all(list(ids)).to_string(index=False))
+        return
+    claimed = {claim.identity for claim in judging.registered_claims(experiment) if claim.kind == "identity"}
+    sealing.write_csv(work.paths(experiment)["identities"], checks.run_all([name for name in known if name in claimed]))
 
 
 @main.command()
