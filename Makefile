@@ -3,6 +3,7 @@
 # make test         environment, data, all tests
 # make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
 # make test-slurm   minutes: the smoke profile on a Slurm of two nodes on this machine (root; installs Debian's packages where they are not there)
+# make bench        an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
 # make mutants      an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
@@ -34,8 +35,15 @@ test-slurm: $(STAMP)
 	tests/slurm/cluster.sh install
 	WDBENCH_SLURM=1 $(BIN)/python -m pytest tests/slurm
 
+# JAX and benchopt, where they are wanted beside: .venv/bin/python -m pip install .[bench]
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.compare
+	$(BIN)/python -m benchmarks.exact
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.workflow
+
 lint: $(STAMP)
-	$(BIN)/ruff check wdbench tests
+	$(BIN)/ruff check wdbench tests benchmarks
 	$(BIN)/lint-imports
 
 # plants mistakes in the formulas, one at a time, and tells which of them the tests notice: docs/mutants.md

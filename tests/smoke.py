@@ -33,7 +33,9 @@ def run(folder: Path, *words: str, code: int = 0) -> str:
 
 
 def snakemake(folder, *more, cores=2, code=0):
-    return run(folder, "snakemake", "--cores", str(cores), "--config", "profile=smoke", *more, code=code)
+    # files to make come before --config, which would take them for settings
+    files, others = ([word for word in more if word.startswith("results/") is known] for known in (True, False))
+    return run(folder, "snakemake", "--cores", str(cores), *files, "--config", "profile=smoke", *others, code=code)
 
 
 def wdbench(folder, *words, code=0):

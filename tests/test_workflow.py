@@ -35,7 +35,7 @@ def test_one_core_in_another_folder_gives_the_same_bytes(first, tmp_path):
 def test_a_cell_replayed_by_itself_has_the_stored_bits(first):
     runs = pd.read_parquet(first / "results/smoke/runs.parquet")
     chosen = runs[runs["precision"].isin(["bf16_weights", "fp64"])].groupby(["model", "optimiser", "rounding"]).first()
-    for cell in list(chosen["cell_id"])[:4]:
+    for cell in list(chosen["cell_id"])[:2]:
         assert "equal bit for bit" in wdbench(first, "replay", cell)
 
 
@@ -51,7 +51,7 @@ def test_a_new_lambda_trains_only_its_own_cells(first, tmp_path):
     assert report["missing"] == 3 * 2 * 2 * 3 * 6
     files = stored(folder)
     assert "train" in snakemake(folder, "-n", "--quiet", "host")
-    snakemake(folder)
+    snakemake(folder, "results/smoke/runs.parquet")
     new = pd.concat(pd.read_parquet(f) for f in stored(folder) - files)
     assert len(new) == 216 and set(new["lambda_rel"]) == {0.5} and set(new["penalty"]) == {"l2"}
 
@@ -77,7 +77,7 @@ def test_a_new_claim_trains_nothing(first, tmp_path):
 """)
     assert json.loads(wdbench(folder, "plan", "--json"))["missing"] == 0
     store = {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
-    snakemake(folder)
+    snakemake(folder, "results/smoke/verdicts.csv")
     assert store == {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
     verdicts = pd.read_csv(folder / "results/smoke/verdicts.csv").set_index(["claim_id", "dataset"])
     assert bool(verdicts.loc[("S99", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])

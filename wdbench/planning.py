@@ -1,8 +1,16 @@
 """wdbench plan: what a run would do, before it does it."""
 
-from wdbench import grid, progress, provenance, work
+from collections import Counter
+from dataclasses import asdict
+
+import pandas as pd
+
+from wdbench import datasets, grid, progress, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
+
+TOLD_APART = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "coupling", "precision", "rounding", "schedule", "steps",
+              "batch_size", "decay_mask", "init_scale", "replicate", "decay_phase", "clip", "ema", "beta1", "beta2", "sphere")
 
 
 def report(experiment: Experiment) -> dict:
@@ -18,13 +26,14 @@ def report(experiment: Experiment) -> dict:
     sizes = progress.sizes(experiment)
     rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in sizes.items()}
     for pack in packs:
-        ids = set(work.cell_ids(grid.pack_cells(experiment, pack)).values())
+        ids = work.cell_ids(grid.pack_cells(experiment, pack))
         rows = store.load(pack, "rows")
-        cached = len(ids & set(rows["cell_id"]))
+        cached = len(set(ids.values()) & set(rows["cell_id"]))
         if len(rows):
             pace[pack] = float(rows["train_seconds"].mean())
-        entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached,
-                        "stale": len(set(rows["cell_id"]) - ids)})
+        stale = rows[~rows["cell_id"].isin(set(ids.values()))]
+        entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached, "stale": len(stale),
+                        "stale_by": _why(stale, ids, pack)})
     for entry in entries:
         entry["predicted_minutes"] = entry["missing"] * pace.get(entry["pack"], rough[entry["pack"]]) / 60
     return {
@@ -32,8 +41,35 @@ def report(experiment: Experiment) -> dict:
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
         "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
         "without_data": [_without_data(experiment, pack, *sizes[pack]) for pack in sorted(set(sizes) - set(packs))],
+        "stale_by": {why: sum(e["stale_by"].get(why, 0) for e in entries) for why in ("config", "data", "code")},
         "unavailable": absent, "other_platforms": store.other_platforms(),
+        "platforms_differ_in": {name: _differences(store.facts(name), provenance.platform_facts(experiment.device))
+                                for name in store.other_platforms()},
     }
+
+
+def _why(stale: pd.DataFrame, ids: dict[grid.Cell, str], pack: str) -> dict[str, int]:
+    """Stale rows of a pack by what has changed since: config (it no longer asks for them), data, or code (of wdbench or of a plugin)."""
+    if not len(stale):
+        return {}
+    planned = {_key(asdict(cell), cell.lam, cell.lr) for cell in ids}
+    sha = datasets.status(pack.split("~")[0]).sha256
+    count: Counter[str] = Counter()
+    for row in stale.to_dict("records"):
+        lam = next((row[name] for name in ("lambda_rel", "lambda_clock") if row[name] == row[name]), row["lambda"])
+        asked = _key(row, lam, row["lr_rel"] if row["lr_rel"] == row["lr_rel"] else row["lr"]) in planned
+        count["config" if not asked else "data" if row["data_sha256"] != sha else "code"] += 1
+    return dict(count)
+
+
+def _key(fields: dict, lam: float, lr: float | None) -> tuple:
+    """What tells cells of a pack apart, the same from a planned cell and from its row."""
+    return tuple(None if value != value else value for value in (lam, lr, *(fields.get(name) for name in TOLD_APART)))
+
+
+def _differences(there: dict[str, str], here: dict[str, str]) -> list[str]:
+    return [f"{name} {there.get(name, 'none')} there, {here.get(name, 'none')} here"
+            for name in sorted({*there, *here}) if there and there.get(name) != here.get(name)]
 
 
 def _without_data(experiment: Experiment, pack: str, cells: int, seconds: float) -> dict:
@@ -55,9 +91,12 @@ def text(found: dict) -> str:
              f"{found['cached']:,} stored, {found['missing']:,} to train, about {found['predicted_minutes']:.1f} core-minutes "
              f"({found['prediction_rests_on']})"]
     if found["stale"]:
-        lines.append(f"{found['stale']:,} stored rows belong to other versions of config, data or code and are not used")
+        words = {"config": "this config does not ask for them", "data": "of other data", "code": "of other code"}
+        why = ", ".join(f"{count:,} {words[name]}" for name, count in found["stale_by"].items() if count)
+        lines.append(f"{found['stale']:,} stored rows are kept and not used: {why}")
     for name, files in found["other_platforms"].items():
-        lines.append(f"{files} stored chunks were written on another platform ({name}) and are not used")
+        why = "; ".join(found["platforms_differ_in"].get(name, []))
+        lines.append(f"{files} stored chunks were written on another platform ({why or name}) and are not used")
     for name, command in found["unavailable"].items():
         lines.append(f"data set {name} is unavailable; get it with: {command}")
     width = max(len(e["pack"]) for e in found["packs"]) if found["packs"] else 4

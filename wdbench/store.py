@@ -7,6 +7,7 @@ and its cells are trained again.
 
 import hashlib
 import io
+import json
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from wdbench import atomic
 KINDS = ("trajectories", "supports", "rows")
 # a file costs as much as dozens of small cells; what is held back is all that a killed job loses
 HOLD_SECONDS = 3.0
+FACTS = "platform.json"
 
 
 class Store:
@@ -72,6 +74,20 @@ class Store:
                   file=sys.stderr)
             return None
         return pd.read_parquet(io.BytesIO(content))
+
+    def describe(self, facts: dict[str, str]) -> None:
+        """Write down what the platform's key stands for, once, for whoever finds its rows from another one."""
+        path = self.folder / FACTS
+        if not path.exists():
+            atomic.write_text(path, json.dumps(facts, indent=1, sort_keys=True))
+
+    def facts(self, platform: str) -> dict[str, str]:
+        """What `describe` wrote of a platform; empty where it did not, or where the file is damaged."""
+        try:
+            found = json.loads((self.root / platform / FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def other_platforms(self) -> dict[str, int]:
         """platform key -> stored chunk files of other platforms, which are never mixed into results."""

@@ -61,6 +61,7 @@ def train(experiment: Experiment, pack: str) -> Path:
     wanted = grid.pack_cells(experiment, pack)
     ids = cell_ids(wanted)
     store = Store(where["store"], provenance.platform_key(experiment.device))
+    store.describe(provenance.platform_facts(experiment.device))
     stored = set(store.load(pack, "rows")["cell_id"]) & set(ids.values())
     missing = {cell: cell_id for cell, cell_id in ids.items() if cell_id not in stored}
     progress = Progress(experiment, where["progress"], pack, len(ids), len(stored))

@@ -253,6 +253,8 @@ def _completed(found: Entry, data: Dataset) -> Dataset:
         raise wrong("X, y", f"shapes {X.shape} and {y.shape}", "[n, d] and [n]")
     if not (np.isfinite(X.data if sparse.issparse(X) else X).all() and np.isfinite(y).all()):
         raise wrong("X, y", "a value that is not finite", "finite numbers")
+    if found.task == "regression" and len(y) and y.min() == y.max():
+        raise wrong("y", f"{y[0]:g} in every row", "a target that varies")
     if found.task != "regression" and set(np.unique(y)) != set(range(found.n_classes)):
         raise wrong("y", f"classes {np.unique(y).tolist()[:20]}", f"every class of 0..{found.n_classes - 1}")
     if sparse.issparse(X) and found.scale in ("zscore", "minmax"):
