@@ -41,6 +41,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks.exact
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.workflow
+	$(BIN)/python -m benchmarks.page
 
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests benchmarks
