@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from wdbench import cells, datasets, grid, judging, plugins
+from wdbench import cells, datasets, grid, judging, plugins, verbs
 from wdbench.config import experiment
 from wdbench.config import study as study_config
 from wdbench.errors import UserError
@@ -278,7 +278,7 @@ def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, cap
     (["train", "nowhere~softmax~sgd"], "nowhere~softmax~sgd"),
     (["show", "claim", "Z9"], "Z9"),
     (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
-    (["replay", "zzzz"], "zzzz"),
+    (["--profile", "smoke", "replay", "zzzz"], "zzzz"),
     (["data", "check", "cifar"], "cifar"),
     (["identities", "I999"], "identities: value 'I999': no such identity; valid: I1, "),
     (["oracle", "nodata"], "oracle: value 'nodata'"),
@@ -287,11 +287,17 @@ def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, cap
     (["show", "nonsense"], "'nonsense' is not one of"),
     (["draw", "--processes", "0"], "--processes"),
 ])
-def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected):
-    done = subprocess.run([sys.executable, "-m", "wdbench", *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr and expected in done.stderr
-    assert done.stderr.strip().count("\n") == 0
+def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as caught:
+        verbs.main(arguments)
+    told = capsys.readouterr().err
+    assert caught.value.code == 2 and expected in told and told.strip().count("\n") == 0
+
+
+def test_so_does_a_process_of_its_own():
+    done = subprocess.run([sys.executable, "-m", "wdbench", "show", "nonsense"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "'nonsense' is not one of" in done.stderr
 
 
 def test_the_default_grid_is_the_full_factorial_that_the_project_is_named_for():

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from itertools import product
+from operator import attrgetter
 from typing import NamedTuple
 
 from wdbench import datasets, fits
@@ -57,11 +58,14 @@ class Cell:
     def id(self, data_sha256: str, code: str) -> str:
         """16 hex digits of sha256 over the canonical JSON of cell, data and governing code."""
         # what is left at its default stays out, so that a further field leaves the ids of other cells as they are
-        given = {name: value for name, value in asdict(self).items() if name not in _DEFAULTS or value != _DEFAULTS[name]}
+        pairs = zip(_FIELDS, _values(self), strict=True)
+        given = {name: value for name, value in pairs if name not in _DEFAULTS or value != _DEFAULTS[name]}
         text = json.dumps([given, data_sha256, code], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+_FIELDS = tuple(field.name for field in fields(Cell))
+_values = attrgetter(*_FIELDS)
 _DEFAULTS = {field.name: field.default for field in fields(Cell) if field.default is not MISSING}
 FULL = 1_000_000
 """The batch size that stands for all rows: the engine takes no more than there are."""
@@ -227,15 +231,15 @@ def _enough_rows(dataset: str) -> None:
 
 def available_packs(experiment: Experiment) -> tuple[list[str], dict[str, str]]:
     """(packs whose data are here, {data set that is not: the command that gets it})."""
-    packs, absent = [], {}
-    for pack in sorted(members(experiment)):
-        base = pack.split("~")[0]
-        status = datasets.status(base)
-        if status.available:
-            packs.append(pack)
-        else:
-            absent[base] = status.how_to_get
-    return packs, absent
+    gone = absent(experiment)
+    return [pack for pack in sorted(members(experiment)) if pack.split("~")[0] not in gone], gone
+
+
+def absent(experiment: Experiment) -> dict[str, str]:
+    """Data set that is not here -> the command that gets it."""
+    bases = sorted({datasets.base_name(dataset) for study in experiment.studies.values() for dataset in study.datasets})
+    found = {base: datasets.status(base) for base in bases}
+    return {base: status.how_to_get for base, status in found.items() if not status.available}
 
 
 def pack_cells(experiment: Experiment, pack: str) -> dict[Cell, tuple[str, ...]]:

@@ -36,9 +36,8 @@ def judge(experiment: Experiment) -> None:
     found = registered_claims(experiment)
     where = work.paths(experiment)
     plan = table(experiment, "plan")
-    _, absent = grid.available_packs(experiment)
     judgement = claims.judge(table(experiment, "runs"), found, expected_rows(plan), registration.load(experiment.ledger),
-                             table(experiment, "identities"), absent, str(experiment.claims), experiment.elsewhere)
+                             table(experiment, "identities"), grid.absent(experiment), str(experiment.claims), experiment.elsewhere)
     for name in ("selected", "effects", "verdicts"):
         sealing.write_csv(where[name], getattr(judgement, name))
 

@@ -34,12 +34,12 @@ def replicate(experiment: Experiment, processes: int) -> None:
     fresh = sealing.read(other, keep_default_na=False, na_values=[""]) if other.exists() and other != where["verdicts"] else None
     plan = judging.table(experiment, "plan")
     expected = judging.expected_rows(plan.assign(dataset_base=plan["dataset"].map(datasets.base_name)))
-    _, absent = grid.available_packs(experiment)
     with _progress("families judged again") as bar:
         task = bar.add_task("", total=None)
         runs, verdicts = (judging.table(experiment, name) for name in ("runs", "verdicts"))
-        found = replication.replicate(runs, judging.registered_claims(experiment), expected, verdicts, absent, experiment.elsewhere, fresh,
-                                      processes, lambda done, of: bar.update(task, completed=done, total=of))
+        found = replication.replicate(runs, judging.registered_claims(experiment), expected, verdicts, grid.absent(experiment),
+                                      experiment.elsewhere, fresh, processes,
+                                      lambda done, of: bar.update(task, completed=done, total=of))
     sealing.write_csv(where["replication"], found)
     for name, rows in found.groupby("variant", sort=False):
         count = rows["stands"].value_counts()

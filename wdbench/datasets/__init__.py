@@ -7,12 +7,14 @@ except `fetch.fetch`.
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 
 from wdbench.datasets import registry
+from wdbench.datasets import spec as _spec
 from wdbench.datasets.fetch import DatasetUnavailable, available, how_to_get
 from wdbench.datasets.records import Block, Dataset
 from wdbench.datasets.registry import Entry, register
-from wdbench.datasets.spec import base_name, canonical, parse
+from wdbench.datasets.spec import canonical, parse
 
 __all__ = [
     "Block",
@@ -31,6 +33,10 @@ __all__ = [
     "status",
     "task",
 ]
+
+
+# asked once a cell
+base_name = cache(_spec.base_name)
 
 
 @dataclass(frozen=True)
