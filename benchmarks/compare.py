@@ -3,7 +3,8 @@
     python -m benchmarks.compare [--repeats 5] [--case softmax ...] [--out benchmarks/results]
 
 Every way runs on one core and one thread, in turn, `--repeats` times; before a ratio is printed the weights of all ways are held against
-each other. Writes compare.csv and compare.svg. JAX is timed where it is installed (pip install .[bench]).
+each other. Writes repeats.csv, a row a way and repeat, compare.csv, their medians, and compare.svg. JAX is timed where it is installed
+(pip install .[bench]).
 """
 
 import argparse
@@ -108,12 +109,19 @@ def main() -> None:
         for name in chosen.cases:
             rows += time_case(CASES[name], chosen.repeats, lambda: progress.advance(task))
         progress.update(task, completed=progress.tasks[0].total)
+    kept = chosen.out / "repeats.csv"
     table = pd.DataFrame(rows)
+    if kept.exists():
+        # cases that were not timed this time stay as they are
+        before = pd.read_csv(kept)
+        table = pd.concat([before[before["case"].isin(CASES) & ~before["case"].isin(chosen.cases)], table])
+        table = table.sort_values("case", key=lambda names: names.map(list(CASES).index), kind="stable")
     ceilings = {"fp32": gemm(torch.float32), "bf16": gemm(torch.bfloat16)}
     found = summary(table)
     found["share_of_gemm"] = [g / ceilings["bf16" if CASES[c].precision.startswith("bf16") else "fp32"]
                               for g, c in zip(found["gflops"], found["case"], strict=True)]
     chosen.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(kept, index=False, float_format="%.5g")
     found.to_csv(chosen.out / "compare.csv", index=False, float_format="%.4g")
     (chosen.out / "compare.svg").write_bytes(draw(table))
     print(found.to_string(index=False, float_format=lambda v: f"{v:.3g}"))

@@ -209,6 +209,7 @@ def test_weight_statistics_at_the_extremes():
     assert found["weight_norm"][0] == 0 and found["zero_fraction"][0] == 1
     assert np.isnan(found["participation_ratio"][0])
     assert all(np.isnan(value[1]) for value in found.values())
+    assert metrics.weights(np.array([[[1e-300], [0.0], [1e-5], [1.0]]]))["zero_fraction"][0] == 0.25
     assert found["weight_norm"][2] == 2e200 and found["participation_ratio"][2] == 4
 
 

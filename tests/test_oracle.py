@@ -12,6 +12,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
 from wdbench import datasets, oracle
+from wdbench.oracle import unpenalised
+from wdbench.oracle.problem import build
 from wdbench.penalties import from_convention, split, to_convention
 
 MODELS = {"regression": "linear", "binary": "logistic", "multiclass": "softmax"}
@@ -394,3 +396,13 @@ def test_strong_correlation_and_a_small_lambda_are_solved_too(mask):
         block = datasets.block("sparse:p=200,rho=0.9", replicate)
         found, = solve(block, "l1", [1e-4 * oracle.anchors(block).l1], mask, tol=1e-8)
         assert found.converged
+
+
+def test_who_separates_is_seen():
+    """Two rows on the line, one of each class: the right slope separates them, the wrong one does not; nor does one through a row."""
+    x, y = np.array([[-1.0], [1.0]]), np.array([0.0, 1.0])
+    for model, outputs in (("logistic", 1), ("softmax", 2)):
+        problem = build(x, y, model, outputs)
+        for slope, separated in ((2.0, True), (-2.0, False), (0.0, False)):
+            theta = np.array([[slope, 0.0]]) if outputs == 1 else np.array([[-slope, 0.0], [slope, 0.0]])
+            assert unpenalised.separates(problem, theta) is separated, (model, slope)

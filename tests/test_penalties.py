@@ -161,3 +161,9 @@ def test_the_documentation_lists_every_convention_as_it_is():
     text = (Path(__file__).parent.parent / "docs" / "lambda.md").read_text(encoding="utf-8").replace("\\|", "|")
     for convention in penalties.CONVENTIONS.values():
         assert f"`{convention.name}`" in text and convention.formula in text
+
+
+def test_the_released_code_has_no_half():
+    # its loss adds l2_reg ||w||^2, whose gradient is 2 l2_reg w
+    assert penalties.to_convention("why_weight_decay", 0.0, 0.3) == {"l2_reg": 0.15}
+    assert penalties.from_convention("why_weight_decay", {"l2_reg": 0.15}) == (0.0, 0.3)

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats as reference
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
 from wdbench import stats
@@ -14,7 +15,7 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize("n", [5, 10, 30])
+@pytest.mark.parametrize("n", [5, 6, 10, 30])
 def test_intervals_are_student_t_and_p_exact_sign_flips_from_six_blocks_on(n):
     effects = rng().normal(0.5, 1, n)
     estimate = stats.mean_effect(effects, 0.05, rng(1))
@@ -23,9 +24,9 @@ def test_intervals_are_student_t_and_p_exact_sign_flips_from_six_blocks_on(n):
     np.testing.assert_allclose([estimate.low_tost, estimate.high_tost], DescrStatsW(effects).tconfint_mean(0.1))
     if n == 5:
         np.testing.assert_allclose(estimate.p, reference.ttest_1samp(effects, 0).pvalue)
-    if n == 10:
-        signs = np.array(np.meshgrid(*[[-1, 1]] * 10)).reshape(10, -1)
-        np.testing.assert_allclose(estimate.p, np.mean(np.abs(effects @ signs / 10) >= abs(effects.mean()) - 1e-12))
+    if n in (6, 10):
+        signs = np.array(np.meshgrid(*[[-1, 1]] * n)).reshape(n, -1)
+        np.testing.assert_allclose(estimate.p, np.mean(np.abs(effects @ signs / n) >= abs(effects.mean()) - 1e-12))
 
 
 def test_same_seed_same_bits_other_seed_other_bits():
@@ -119,6 +120,9 @@ def test_events():
     assert estimate.mean == pytest.approx(7 / 12)
     assert estimate.p == pytest.approx(reference.binomtest(8, 9).pvalue)
     assert estimate.low < 7 / 12 < estimate.high
+    # each of the two discordant shares has its interval at half of alpha, so that both hold together
+    (low_gained, high_gained), (low_lost, high_lost) = (proportion_confint(count, 12, alpha=0.025, method="beta") for count in (8, 1))
+    assert (estimate.low, estimate.high) == (pytest.approx(low_gained - high_lost), pytest.approx(high_gained - low_lost))
     assert stats.event_effect(np.zeros(10), 0.05).p == 1.0
     assert np.isnan(stats.detectable_share(5, 0.05))
     share = stats.detectable_share(10, 0.05)
