@@ -11,6 +11,9 @@ set -euo pipefail
 ROOT=${WDBENCH_SLURM_ROOT:-/tmp/wdbench-slurm}
 CONF=$ROOT/slurm.conf
 
+# a daemon that keeps the caller's pipes open would be waited for
+daemon() { "$@" < /dev/null >> "$ROOT.log" 2>&1; }
+
 die() { echo "cluster.sh: $*" >&2; exit 1; }
 
 install_packages() {
@@ -29,7 +32,7 @@ munge_up() {
     [ -s /etc/munge/munge.key ] || { dd if=/dev/urandom of=/etc/munge/munge.key bs=1024 count=1 status=none; }
     chown munge:munge /etc/munge/munge.key && chmod 400 /etc/munge/munge.key
     install -d -o munge -g munge -m 755 /run/munge
-    runuser -u munge -- munged
+    daemon runuser -u munge -- munged
 }
 
 write_conf() {
@@ -79,8 +82,8 @@ up() {
     scontrol ping 2> /dev/null | grep -q "is UP" && return 0
     munge_up
     write_conf "$nodes"
-    slurmctld -c
-    for name in $(seq -f 'n%g' "$nodes"); do slurmd -N "$name"; done
+    daemon slurmctld -c
+    for name in $(seq -f 'n%g' "$nodes"); do daemon slurmd -N "$name"; done
     for _ in $(seq 120); do
         [ "$(sinfo -h -N -t idle -o %N 2> /dev/null | wc -l)" = "$nodes" ] && return 0
         sleep 0.25
@@ -113,14 +116,14 @@ down() {
     pkill -9 slurmstepd || true
     pkill -x munged || true
     [ ! -L /etc/slurm/slurm.conf ] || rm -f /etc/slurm/slurm.conf
-    rm -rf "$ROOT"
+    rm -rf "$ROOT" "$ROOT.log"
 }
 
 case ${1:-} in
     install) install_packages ;;
     up) up "${2:-2}" ;;
     kill-node) kill_node "${2:?a node}" ;;
-    start-node) slurmd -N "${2:?a node}" ;;
+    start-node) daemon slurmd -N "${2:?a node}" ;;
     down) down ;;
     *) die "value '${1:-}': valid: install, up [NODES], kill-node NAME, start-node NAME, down" ;;
 esac
