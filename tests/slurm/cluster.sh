@@ -114,7 +114,12 @@ down() {
     pkill -9 -x slurmctld || true
     pkill -9 -x slurmd || true
     pkill -9 slurmstepd || true
-    pkill -x munged || true
+    pkill -9 -x munged || true
+    for _ in $(seq 40); do
+        pgrep -x slurmctld > /dev/null || pgrep -x slurmd > /dev/null || pgrep -x munged > /dev/null || break
+        sleep 0.1
+    done
+    rm -f /run/munge/munge.socket* /run/munge/munged.pid
     [ ! -L /etc/slurm/slurm.conf ] || rm -f /etc/slurm/slurm.conf
     rm -rf "$ROOT" "$ROOT.log"
 }
