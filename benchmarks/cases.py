@@ -106,6 +106,6 @@ CASES = {case.name: case for case in (
     Case("MLP, AdamW, bf16",  "mlp",               "adam",     "bf16_compute",  64, 10, 1078, 64, 100,  16,  8, 0.002, 4, 2, 5e-1),
     Case("MLP, SGD",          "mlp",               "sgd",      "fp32",          64, 10, 1078, 64, 100,  16,  8, 0.1,   4, 2, 1e-3),
     Case("CNN",               "cnn",               "sgd",      "fp32",          64, 10, 1078, 32, 100,   4,  2, 0.05,  4, 1, 1e-3),
-    Case("GPT",               "gpt:vocab=96",      "adam",     "fp32",          64, 96,  256, 16, 300,   4,  1, 0.001, 2, 1, 2e-1),
-    Case("GPT, bf16",         "gpt:vocab=96",      "adam",     "bf16_compute",  64, 96,  256, 16, 300,   4,  1, 0.001, 2, 1, 1e0),
+    Case("GPT",               "gpt:vocab=96",      "adam",     "fp32",          64, 96,  256, 16,  60,   4,  1, 0.001, 2, 1, 5e-2),
+    Case("GPT, bf16",         "gpt:vocab=96",      "adam",     "bf16_compute",  64, 96,  256, 16,  60,   4,  1, 0.001, 2, 1, 5e-1),
 )}

@@ -27,7 +27,7 @@ def config(cells: int) -> dict:
     study = {"about": "ridge, solved exactly", "datasets": ["sparse:n=50,p=20"], "model": "glm", "penalties": ["none", "l2"],
              "lambda": {"l2": {"from": 1e-4, "to": 1, "points": LAMBDAS - 1}}, "couplings": ["coupled"], "precisions": ["fp64"],
              "optimisers": ["exact"], "replicates": cells // LAMBDAS}
-    return {"profile": "core", "results": "results", "claims": "claims.yaml", "studies": {"ridge": study}, "profiles": {"core": {}}}
+    return {"profile": "core", "results": "results", "claims": "bench_claims.yaml", "studies": {"ridge": study}, "profiles": {"core": {}}}
 
 
 CLAIMS = """claims:
@@ -85,7 +85,7 @@ def main() -> None:
             folder = Path(name)
             shutil.copyfile(ROOT / "Snakefile", folder / "Snakefile")
             (folder / "config.yaml").write_text(yaml.safe_dump(config(cells), sort_keys=False))
-            (folder / "claims.yaml").write_text(CLAIMS)
+            (folder / "bench_claims.yaml").write_text(CLAIMS)
             measured(folder, sys.executable, "-m", "wdbench", "register")
             measured(folder, "snakemake", "--cores", "2")
             there = len(pd.read_parquet(folder / "results/runs.parquet", columns=["cell_id"]))
