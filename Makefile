@@ -3,8 +3,8 @@
 # make test         environment, data, all tests
 # make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
 # make test-slurm   minutes: the smoke profile on a Slurm of two nodes on this machine (root; installs Debian's packages where they are not there)
-# make bench        an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
-# make mutants      an hour: which mistakes in the formulas do the tests notice?
+# make bench        half an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
+# make mutants      half an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -9,8 +9,6 @@ import torch
 from wdbench import engine, models, seeds
 from wdbench.cells import Data, Program, Run
 
-TASKS = {"linear": "regression", "mlp_squares": "regression", "gpt": "language"}
-
 
 @dataclass(frozen=True)
 class Case:
@@ -40,7 +38,7 @@ class Case:
 
     @cached_property
     def task(self) -> str:
-        return TASKS.get(self.model.partition(":")[0], "multiclass")
+        return models.parse(self.model)[0].task
 
     @cached_property
     def program(self) -> Program:
@@ -74,9 +72,8 @@ class Case:
     def start(self, replicate: int) -> dict[str, np.ndarray]:
         """Parameter name -> start values fp32 of a replicate's cells, the engine's own."""
         family, options = models.parse(self.model)
-        module = family.build(options, self.features, self.outputs)
         found = {}
-        for i, (name, value) in enumerate(module.named_parameters()):
+        for i, (name, value) in enumerate(self.module().named_parameters()):
             kind, number = family.initial(options, name, tuple(value.shape))
             normals = seeds.generator("bench", replicate, "init", i).standard_normal(tuple(value.shape))
             scale = 0.0 if family.affine else number

@@ -25,9 +25,13 @@ def project(folder: Path) -> Path:
     return folder
 
 
+def environment(**changes: str) -> dict[str, str]:
+    """Variables of a process that finds this environment's commands first."""
+    return {**os.environ, **changes, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
 def run(folder: Path, *words: str, code: int = 0) -> str:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import cache
 
 import torch
-from torch import nn
 
 from wdbench import datasets, fits, lone, models
 from wdbench.cells import FOLLOWERS
@@ -43,7 +42,7 @@ def shape(model: str, features: int, outputs: int) -> tuple[int, int, int]:
         # two rows: a batch norm refuses one
         last = module(torch.zeros(2, features, dtype=dtype))
     sizes.append(last.numel())
-    if isinstance(module, nn.Module) and "language" in family.tasks:
+    if "language" in family.tasks:
         # attention's scores are no layer of their own: heads x context for each of the context's symbols, three times over
         sizes += [3 * 2 * options["heads"] * features**2] * options["depth"]
     return sum(p.numel() for p in module.parameters()), sum(sizes) // 2, max(sizes) // 2

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from wdbench import provenance
 from wdbench.errors import UserError
 
 WATCH_EVERY = 2.0
@@ -41,6 +42,12 @@ def stop_with_parent() -> None:
             raise UserError("the process that started this one is gone")
 
     _watch(gone)
+
+
+def begin_in_a_pool() -> None:
+    """What a process of a pool that computes begins with: one thread, and an end when its parent ends."""
+    provenance.one_thread()
+    stop_with_parent()
 
 
 def _watch(look: Callable[[], None]) -> None:

@@ -27,24 +27,24 @@ def report(experiment: Experiment) -> dict:
     rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in sizes.items()}
     for pack in packs:
         ids = work.cell_ids(grid.pack_cells(experiment, pack))
-        rows = store.load(pack, "rows")
-        cached = len(set(ids.values()) & set(rows["cell_id"]))
+        known, rows = set(ids.values()), store.load(pack, "rows")
+        cached = len(known & set(rows["cell_id"]))
         if len(rows):
             pace[pack] = float(rows["train_seconds"].mean())
-        stale = rows[~rows["cell_id"].isin(set(ids.values()))]
+        stale = rows[~rows["cell_id"].isin(known)]
         entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached, "stale": len(stale),
                         "stale_by": _why(stale, ids, pack)})
     for entry in entries:
         entry["predicted_minutes"] = entry["missing"] * pace.get(entry["pack"], rough[entry["pack"]]) / 60
+    elsewhere, here = store.other_platforms(), provenance.platform_facts(experiment.device)
     return {
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
         "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
         "without_data": [_without_data(experiment, pack, *sizes[pack]) for pack in sorted(set(sizes) - set(packs))],
         "stale_by": {why: sum(e["stale_by"].get(why, 0) for e in entries) for why in ("config", "data", "code")},
-        "unavailable": absent, "other_platforms": store.other_platforms(),
-        "platforms_differ_in": {name: _differences(store.facts(name), provenance.platform_facts(experiment.device))
-                                for name in store.other_platforms()},
+        "unavailable": absent, "other_platforms": elsewhere,
+        "platforms_differ_in": {name: _differences(store.facts(name), here) for name in elsewhere},
     }
 
 

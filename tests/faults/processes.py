@@ -3,19 +3,19 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
+
+import smoke
 
 WAIT = 8.0
 """Seconds that a job may go on after its workflow is gone (it looks every 2)."""
 
 
 def start(folder: Path, *words: str, cores: int = 2) -> subprocess.Popen:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     log = open(folder / "log.txt", "ab")
-    return subprocess.Popen(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder, env=environment,
-                            stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder,
+                            env=smoke.environment(), stdout=log, stderr=log, start_new_session=True)
 
 
 def jobs(folder: Path) -> list[int]:

@@ -5,6 +5,7 @@ In full (WDBENCH_KILLS above 1, as `make test-faults` has it); `tests/test_workf
 
 import os
 import shutil
+import subprocess
 
 import pytest
 import smoke
@@ -68,7 +69,7 @@ def test_two_at_once(whole, tmp_path):
     first = processes.start(folder)
     try:
         first.wait(15)
-    except Exception:
+    except subprocess.TimeoutExpired:
         pass
     output = smoke.snakemake(folder, code=1)
     assert "lock" in output.lower()

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,11 +30,10 @@ def expected(tmp_path_factory):
 def test_tables_and_figures_have_the_same_bytes(expected, tmp_path, name):
     cores, changes, words = SETTINGS[name]
     folder = smoke.project(tmp_path / ("a place with ünïcode" if "ASCII" not in name else "plain"))
-    environment = {**os.environ, **changes, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     before = os.umask(0o027)
     try:
-        done = subprocess.run(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder, env=environment,
-                              capture_output=True, text=True, errors="replace", timeout=1200)
+        done = subprocess.run(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder,
+                              env=smoke.environment(**changes), capture_output=True, text=True, errors="replace", timeout=1200)
     finally:
         os.umask(before)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -35,10 +35,13 @@ munge_up() {
     daemon runuser -u munge -- munged
 }
 
+# nothing is started, killed or removed where somebody else's Slurm may be
+ours() {
+    [ ! -e /etc/slurm/slurm.conf ] || [ "$(readlink /etc/slurm/slurm.conf)" = "$CONF" ] || die "/etc/slurm/slurm.conf is there and is not ours"
+}
+
 write_conf() {
     local nodes=$1 name port=17000
-    # the plugin strips SLURM_CONF from its jobs' environment, so the file must be where Slurm looks by itself
-    [ ! -e /etc/slurm/slurm.conf ] || [ -L /etc/slurm/slurm.conf ] || die "/etc/slurm/slurm.conf is there and is not ours"
     mkdir -p "$ROOT"/{state,spool} /etc/slurm
     cat > "$CONF" <<CONF
 ClusterName=wdbench
@@ -73,12 +76,14 @@ CONF
         mkdir -p "$ROOT/spool/$name"
         echo "NodeName=$name NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 Port=$port CPUs=2 RealMemory=8000 State=UNKNOWN" >> "$CONF"
     done
+    # the plugin strips SLURM_CONF from its jobs' environment, so the file must be where Slurm looks by itself
     ln -sfn "$CONF" /etc/slurm/slurm.conf
 }
 
 up() {
     local nodes=${1:-2}
     [ "$(id -u)" = 0 ] || die "needs root"
+    ours
     scontrol ping 2> /dev/null | grep -q "is UP" && return 0
     munge_up
     write_conf "$nodes"
@@ -110,6 +115,7 @@ kill_node() {
 }
 
 down() {
+    ours
     scancel --user=root 2> /dev/null || true
     pkill -9 -x slurmctld || true
     pkill -9 -x slurmd || true

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -44,9 +43,8 @@ def local(tmp_path_factory):
 def begin(folder: Path) -> subprocess.Popen:
     words = ["snakemake", "--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3", "--default-resources",
              "mem_mb=1500", "runtime=20", "--max-threads", "2", "--config", "profile=smoke"]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with open(folder / "log", "w") as log:
-        return subprocess.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
+        return subprocess.Popen(words, cwd=folder, env=smoke.environment(), stdout=log, stderr=log)
 
 
 def end(child: subprocess.Popen, folder: Path, limit: float) -> None:

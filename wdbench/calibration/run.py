@@ -7,7 +7,7 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
-from wdbench import orphans, provenance, seeds, stats
+from wdbench import orphans, seeds, stats
 from wdbench.calibration.settings import FAMILY, Setting
 from wdbench.calibration.worlds import planned, world
 from wdbench.claims import judge
@@ -31,7 +31,7 @@ def calibrate(settings: list[Setting], worlds: int, processes: int, seen: Callab
     """
     tasks = [(setting, range(start, min(start + BATCH, worlds))) for setting in settings for start in range(0, worlds, BATCH)]
     counts = {setting: np.zeros(3, int) for setting in settings}
-    with ProcessPoolExecutor(processes, get_context("fork"), _start) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), orphans.begin_in_a_pool) as pool:
         for (setting, numbers), found in zip(tasks, pool.map(_judged, tasks), strict=True):
             counts[setting] += found
             seen(len(numbers))
@@ -83,8 +83,3 @@ def _goal(setting: Setting, low: float, high: float) -> tuple[str, str]:
     if clear and setting.blocks >= 8 and setting.spread != "diverged":
         return "at least 0.8", "no" if high < 0.8 else "yes"
     return "", ""
-
-
-def _start() -> None:
-    provenance.one_thread()
-    orphans.stop_with_parent()

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 import numpy as np
 import pandas as pd
 
-from wdbench import orphans, provenance
+from wdbench import orphans
 from wdbench.claims import judge
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
@@ -36,7 +36,7 @@ def replicate(
     _SHARED = runs, expected, dict(unavailable), dict(elsewhere)
     parts = [] if fresh is None else [_fresh(fresh, main)]
     # forked, so that the rows are not sent to every process
-    with ProcessPoolExecutor(processes, get_context("fork"), _start) as pool:
+    with ProcessPoolExecutor(processes, get_context("fork"), orphans.begin_in_a_pool) as pool:
         for done, found in enumerate(pool.map(_judged, tasks), 1):
             parts.append(found)
             seen(done, len(tasks))
@@ -93,8 +93,3 @@ def stands(main: str, again: str, variant: str) -> str:
         return "partly"
     # supported and equivalent cannot both be verdicts of one claim
     return "yes" if one == other else "depends" if variant == "margin" else "contradicted"
-
-
-def _start() -> None:
-    provenance.one_thread()
-    orphans.stop_with_parent()
