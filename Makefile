@@ -3,14 +3,18 @@
 # make test         environment, data, all tests
 # make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
 # make test-slurm   minutes: the smoke profile on a Slurm of two nodes on this machine (root; installs Debian's packages where they are not there)
+# make test-browser minutes: the report in a real browser (installs Debian's Chromium where apt-get can)
 # make bench        half an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
+# make test-wheel   ten minutes: a wheel is built, installed where there is no clone, and runs a new project and the smoke profile
+# make docs         a minute: the documentation as a site, in docs/_build
+# make graph        draws the graph of the rules in README.md
 # make mutants      half an hour: which mistakes in the formulas do the tests notice?
 
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all test smoke data lint mutants test-faults test-slurm bench clean
+.PHONY: all test smoke data docs lint mutants test-faults test-slurm test-browser test-wheel bench graph clean
 
 all: data
 	$(BIN)/snakemake --cores all
@@ -35,6 +39,22 @@ test-slurm: $(STAMP)
 	-tests/slurm/cluster.sh install
 	WDBENCH_SLURM=1 $(BIN)/python -m pytest tests/slurm
 
+test-wheel: $(STAMP)
+	WDBENCH_WHEEL=1 $(BIN)/python -m pytest tests/test_wheel.py
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build
+	@echo "documentation: docs/_build/index.html"
+
+graph: $(STAMP)
+	$(BIN)/python tests/rulegraph.py
+
+# with results/report.html, where there is one, beside a page from planted tables
+test-browser: $(STAMP)
+	-command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } > /dev/null
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .[browser]
+	WDBENCH_BROWSER=1 $(BIN)/python -m pytest -rs tests/browser
+
 # JAX and benchopt, where they are wanted beside: .venv/bin/python -m pip install .[bench]
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare
@@ -46,6 +66,8 @@ bench: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check wdbench tests benchmarks
 	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile wdbench/starter/Snakefile examples/module/Snakefile
 
 # plants mistakes in the formulas, one at a time, and tells which of them the tests notice: docs/mutants.md
 mutants: data

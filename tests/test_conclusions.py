@@ -14,7 +14,7 @@ import yaml
 from wdbench import show
 from wdbench.claims import judge
 from wdbench.claims.part import Part, part
-from wdbench.conclusions import advice, mechanisms, outcome, precision, schema
+from wdbench.conclusions import advice, catalogue, controls, mechanisms, outcome, precision, schema
 from wdbench.config import claims as claim_config
 from wdbench.config import experiment as experiments
 from wdbench.config import yamlio
@@ -52,6 +52,8 @@ def claims_of(*ids) -> list:
     return [claims_planted.claim(id=name, margin=1.0, effect="difference") for name in ids]
 
 
+EFFECTS = pd.DataFrame(columns=["claim_id", "dataset", "metric", "component", "block", "effect", "used", "imputed", "treatment", "control"],
+                       dtype=object)
 NO_EFFECTS = pd.DataFrame(columns=["claim_id", "dataset", "metric", "component", "block", "effect", "used"])
 
 
@@ -279,9 +281,39 @@ def test_a_story_is_supported_only_by_what_contradicts_another(tmp_path):
     assert (standing["one"]["standing"], standing["two"]["standing"]) == ("supported", "contradicted")
 
 
-def test_a_claim_that_the_claims_file_lacks_is_not_measured(tmp_path):
-    table = mechanisms.table(structure_of(tmp_path), claims_of("T1"), planted_verdicts(T1="zero"), NO_EFFECTS)
-    assert set(table.loc[table["claim_id"] == "T4", "why"]) == {"the claims file has no such claim"}
+def test_what_is_said_of_claims_that_a_run_does_not_have_is_left_out_and_the_tables_say_so(tmp_path):
+    verdicts = planted_verdicts(T1="zero")
+    table = mechanisms.table(structure_of(tmp_path), claims_of("T1"), verdicts, NO_EFFECTS)
+    assert set(table["claim_id"].dropna()) == {"T1"} and "T4: not among the claims of this run" in set(table["why"])
+    rules = schema.advice(path=written(tmp_path, RULES))
+    given = advice.table(rules, claims_of("T9"), verdicts, NO_EFFECTS)
+    assert given["claim_id"].isna().all() and "T1: not among the claims of this run" in set(given["no_advice"])
+    left = controls.table(schema.controls(), claims_of("T1"), verdicts, EFFECTS).query("kind == 'left out'").iloc[0]
+    assert {source.claim for source in schema.controls().sources()} == set(left["found"].removesuffix(catalogue.ABSENT).split(", "))
+
+
+def test_a_failed_control_marks_claims_of_ones_own_too():
+    verdicts, mine = planted_verdicts(C0i="negative"), claims_of("C0i", "T1")
+    rules = schema.controls().model_copy(update={"controls": tuple(
+        rule.model_copy(update={"guards": ("all",)}) for rule in schema.controls().controls if rule.claim == "C0i")})
+    row = controls.table(rules, mine, verdicts, EFFECTS, {"C0i"}).iloc[0]
+    assert (row["outcome"], row["marks"]) == ("failed", "C0i; T1")
+    assert controls.table(rules, mine, verdicts, EFFECTS, set()).query("claim_id == 'C0i'").empty
+
+
+def test_a_claim_is_told_by_its_content_and_not_by_its_id_or_its_file():
+    mine = [claim for claim in REGISTERED if claim.id in ("C6", "E5l", "A2r")]
+    changed = [claim.model_copy(update=change) for claim, change in zip(
+        mine, ({"margin": 9.0, "study": ("own",)}, {"sentence": "quite another"}, {"direction": "higher"}), strict=True)]
+    assert catalogue.meant(IDS, mine) == {claim.id for claim in mine}
+    assert catalogue.meant(IDS, changed) == {changed[0].id}
+    assert catalogue.meant(IDS, claims_of("T1")) == catalogue.meant((), mine) == frozenset()
+
+
+def test_the_report_says_which_claims_are_left_out(tmp_path):
+    found = mechanisms.table(schema.mechanisms(), [], planted_verdicts(T1="zero"), NO_EFFECTS)
+    entries = told.mechanisms({"mechanisms": found, "mechanism_pairs": mechanisms.pairs(found, schema.mechanisms())}, [])
+    assert all("Left out: " in entry["summary"] and entry["summary"].endswith("not among the claims of this run.") for entry in entries)
 
 
 # advice
@@ -402,13 +434,13 @@ def test_the_report_says_which_story_stands_and_what_separates_it(concluded):
 
 def test_sections_are_whole_and_text_stays_text(concluded):
     html = render(concluded, REGISTERED, {}, {})
-    assert html.count('<section id="mechanisms">') == html.count('<section id="advice">') == html.count('<section id="precision">') == 1
+    assert all(html.count(f'<section class="view" id="{name}"') == 1 for name in ("mechanisms", "advice", "precision"))
     given = concluded["advice"]["advice"].dropna()
     from markupsafe import escape
 
     assert all(str(escape(text)) in html for text in given)
     assert planted.HOSTILE not in html and "no weight moved at all" in html and "2⁻¹⁰" in html and "0.62" in html
-    assert html.count("<table>") == html.count("</table>")
+    assert html.count("<table") == html.count("</table>")
 
 
 def test_links_go_to_claims_of_the_page_only(concluded):

@@ -4,11 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 
 from wdbench import cells, datasets, grid, judging, plugins, verbs
 from wdbench.config import experiment
@@ -36,7 +36,7 @@ BAD = {
     "negative lambda": (lambda c: study(c)["lambda"].update(l2={"values": [-1.0]}), ["studies.grid.lambda.l2.values", "-1.0"]),
     "lambda as text": (lambda c: study(c)["lambda"].update(l2={"from": "1e-4", "to": 1.0, "points": 3}),
                        ["studies.grid.lambda.l2.from", "'1e-4' is text", "1.0e-4"]),
-    "unknown penalty": (lambda c: study(c).update(penalties=["none", "l3"]), ["studies.grid.penalties", "'l3'", "'elastic'"]),
+    "unknown penalty": (lambda c: study(c).update(penalties=["none", "l3"]), ["studies.grid.penalties", "'l3'", "elastic"]),
     "no as a boolean": (lambda c: study(c).update(penalties=[False]), ["studies.grid.penalties", "False"]),
     "missing lambda": (lambda c: study(c)["lambda"].pop("l1"), ["lambda has no entry for penalty 'l1'"]),
     "missing rate": (lambda c: study(c)["lr"].pop("adam"), ["lr has no entry for optimiser 'adam'"]),
@@ -112,6 +112,17 @@ def test_what_is_no_mapping_is_refused(text, tmp_path):
     path.write_text(text)
     with pytest.raises(UserError, match="config.yaml"):
         experiment.load(path)
+
+
+@pytest.mark.parametrize("profile", ["core", "smoke", "gpt"])
+@pytest.mark.parametrize("name", ["zou", "gpt_coupled", "grid"])
+def test_a_study_that_a_profile_leaves_out_or_changes_must_be_right_too(tmp_path, profile, name):
+    def spoil(content):
+        assert name in content["studies"]
+        content["studies"][name]["penalties"] = ["none", "l7"]
+
+    with pytest.raises(UserError, match=rf"studies\.{name}\.penalties.*'l7'"):
+        experiment.load(write(tmp_path, spoil), profile)
 
 
 def test_unknown_profile_and_missing_file():
@@ -278,13 +289,14 @@ def test_a_device_that_is_not_there_is_one_sentence_before_any_job(tmp_path, cap
     (["train", "nowhere~softmax~sgd"], "nowhere~softmax~sgd"),
     (["show", "claim", "Z9"], "Z9"),
     (["--config-file", "missing.yaml", "plan"], "missing.yaml"),
+    (["--config-file", "", "plan"], "--config-file: value '': must name a file"),
     (["--profile", "smoke", "replay", "zzzz"], "zzzz"),
     (["data", "check", "cifar"], "cifar"),
     (["identities", "I999"], "identities: value 'I999': no such identity; valid: I1, "),
     (["oracle", "nodata"], "oracle: value 'nodata'"),
     (["diff", "nowhere", "results"], "diff: value 'nowhere': no such folder"),
     (["--results", "/etc/passwd", "plan"], "--results: value '/etc/passwd': is a file"),
-    (["show", "nonsense"], "'nonsense' is not one of"),
+    (["show", "nonsense"], "'nonsense': valid: runs, claims"),
     (["draw", "--processes", "0"], "--processes"),
 ])
 def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected, capsys, monkeypatch):
@@ -297,7 +309,7 @@ def test_the_command_line_says_one_sentence_and_exits_with_2(arguments, expected
 
 def test_so_does_a_process_of_its_own():
     done = subprocess.run([sys.executable, "-m", "wdbench", "show", "nonsense"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "'nonsense' is not one of" in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "'nonsense': valid: runs, claims" in done.stderr
 
 
 def test_the_default_grid_is_the_full_factorial_that_the_project_is_named_for():
@@ -362,7 +374,8 @@ def test_a_cell_belongs_to_one_pack_whatever_else_is_planned(tmp_path):
 
 
 def test_every_coupling_of_the_engine_can_be_written():
-    assert set(get_args(study_config.Coupling)) == set(cells.FORMS)
+    valid = TypeAdapter(study_config.Coupling)
+    assert [valid.validate_python(name) for name in cells.FORMS] == list(cells.FORMS)
 
 
 def test_a_terminal_without_greek_letters_gets_no_traceback():

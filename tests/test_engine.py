@@ -17,13 +17,14 @@ ARITHMETIC = [("fp64", "none"), ("fp32", "none"), ("bf16_compute", "none"),
               *(("bf16_weights", r) for r in precision.ROUNDINGS if r != "none")]
 
 
-def make_data(task, features, outputs, replicates=3, rows=70):
+def make_data(task, features, outputs, replicates=3, rows=70, more=1):
+    """more: rows that every further replicate has more of; without, what is measured of all replicates is measured at once."""
     rng = np.random.default_rng(1)
     def y():
         return rng.standard_normal(rows) if task == "regression" else rng.integers(0, max(outputs, 2), rows).astype(float)
-    return {r: cells.Data("toy", task, outputs, rng.standard_normal((rows + r, features)),
-                           np.concatenate([y(), y()])[: rows + r], rng.standard_normal((rows, features)), y(),
-                           rng.standard_normal((rows, features)))
+    return {r: cells.Data("toy", task, outputs, rng.standard_normal((rows + more * r, features)),
+                           np.concatenate([y(), y()])[: rows + more * r], rng.standard_normal((rows, features)), y(),
+                           rng.standard_normal((rows, features)), y())
             for r in range(replicates)}
 
 
@@ -79,6 +80,17 @@ def test_a_network_has_the_same_bits_alone_and_in_any_pack(model, optimiser, ari
     order = np.random.default_rng(0).permutation(len(runs))[:30]
     shuffled = train([runs[i] for i in order], data)
     assert all(same(shuffled[k], whole[i]) for k, i in enumerate(order))
+
+
+@pytest.mark.parametrize("model", [*TASKS, "mlp:depth=1,width=13", "mlp:width=10,norm=bn", "cnn:width=2"])
+def test_replicates_of_one_size_are_measured_together_to_the_same_bits(model):
+    data = make_data(*TASKS.get(model, ("multiclass", 16, 5)), more=0)
+    runs = make_runs(model, "momentum", ("fp32", "none"), arms=5, steps=12, scale=1.0, prox=False)
+    whole = train(runs, data)
+    for position in (0, 7, 14):
+        assert same(train([runs[position]], data)[0], whole[position])
+    tests = {point[3] is None for outcome in whole.values() for point in outcome.trajectory}
+    assert tests == {models.parse(model)[0].affine}
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -58,7 +58,8 @@ def test_a_part_is_judged_by_itself():
 
 def test_what_was_not_run_is_no_failure():
     claims, verdicts, effects = judged()
-    assert controls.table(rules(claim="gone"), claims, verdicts, effects).loc[0, "outcome"] == "not tested"
+    table = controls.table(rules(claim="gone"), claims, verdicts, effects).set_index("kind")
+    assert table.loc["left out", ["outcome", "marks"]].tolist() == ["not tested", ""] and "gone" in table.loc["left out", "found"]
 
 
 def same(outside_by=0.0, blocks=40, series=30, seed=0):
@@ -126,8 +127,8 @@ def test_doubt_is_shown_on_the_page_and_on_the_terminal(monkeypatch):
     table = controls.table(rules(what=planted.HOSTILE), claims, verdicts, effects)
     tables = {"verdicts": verdicts, "controls": table}
     html = render(tables, claims, {}, {})
-    # the two claims on the study, and the sentence that explains the mark
-    assert html.count("control failed</span>") == 3 and planted.HOSTILE not in html
+    # the two claims on the study, each on the board and on its page, and the sentence that explains the mark
+    assert html.count("control failed</span>") == 5 and planted.HOSTILE not in html
     out = io.StringIO()
     out.isatty = lambda: True
     show.show(tables.__getitem__, claims, "claims", None, None, out)

@@ -121,7 +121,7 @@ def test_draw_all_writes_every_figure_and_names_what_has_none(few, tmp_path):
         assert (tmp_path / f"{name}.svg").stat().st_size > 1000 and (
             tmp_path / f"{name}.png"
         ).stat().st_size > 1000
-    assert set(draw.load(tmp_path)) == {one.name for one in drawn if one.svg}
+    assert set(draw.load(tmp_path)) == {one.name for one in drawn if one.content}
     assert not list(tmp_path.glob(".*.tmp"))
 
 

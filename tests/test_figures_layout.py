@@ -97,6 +97,12 @@ def test_scatter_has_a_dot_a_cell(tables):
     assert unreadable(figure) == []
 
 
+def test_scatter_of_a_claim_without_x_is_drawn_against_lambda(tables):
+    claim = CLAIMS["C2"].model_copy(update={"figure": claim_config.Figure(name="scatter"), "x": None, "by": ("dataset",)})
+    figure = registry.draw(claim, tables)
+    assert any(labels.axis("lambda_rel") in text.replace("\n", " ") for text, _ in seen(figure))
+
+
 def test_an_estimate_loses_decimals_but_not_its_first_digit():
     claim = CLAIMS["C2"]
     row = {"estimate": 0.25, "ci_low": 0.2499999, "ci_high": 0.2500001}
@@ -122,3 +128,16 @@ def test_the_unit_of_a_loss_is_that_of_the_tasks_drawn(tables):
 @pytest.mark.parametrize(("value", "shown"), [(0.05, "0.05"), (20.0, "20"), (3e6, "3×10⁶"), (-0.5, "−0.5"), (0.0, "0"), (1e-12, "1×10⁻¹²")])
 def test_ticks_have_no_zeros_at_their_end(value, shown):
     assert words.short(value) == shown
+
+
+def test_a_wrapped_name_gets_a_taller_row_and_no_word_is_left_alone(tables):
+    claim = next(claim for claim in planted.claim_list() if claim.id == "A2")
+    rows_ = forest.rows_of(claim, tables)
+    options = ("n=300,scale=zscore,svd=50,label_noise=0.1", "n=100")
+    long = rows_.iloc[:2].assign(dataset=[f"reuters_r8:{text}" for text in options])
+    assert forest.row_height(rows_, claim) == forest.ROW_IN < forest.row_height(long, claim)
+    assert forest.height(long, claim, "") > forest.height(rows_.iloc[:2], claim, "")
+    text = "difference of distance from the loss curve with decay ÷ that without decay (ratio)"
+    lines = forest._balanced(text, 78).split("\n")
+    assert " ".join(lines) == text and len(lines) == 2 and min(map(len, lines)) > 0.8 * max(map(len, lines))
+    assert forest._balanced("short", 78) == "short"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from wdbench import grid, memory, work
+from wdbench import fits, grid, measure, memory, work
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 
@@ -41,6 +41,11 @@ def test_a_cell_that_cannot_fit_says_so_before_it_starts(cells):
 
 def test_a_cell_that_is_trained_beside_others_takes_theirs_too(cells):
     assert memory.cell_bytes(replace(cells[0], coupling="norm_replay")) == 3 * memory.cell_bytes(cells[0])
+
+
+def test_a_set_that_is_made_has_a_size_too():
+    assert fits.rows("noisy:p=20,n=60") == 60 and fits.rows("noisy:p=20") == 1000
+    assert memory.evaluated("noisy:p=20,n=60") == 2 * measure.WHOLE and memory.evaluated("digits") == 1797
 
 
 def test_shape_of_a_perceptron():

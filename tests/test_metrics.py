@@ -158,7 +158,7 @@ def test_a_broken_neighbour_changes_no_bit(z, y):
 @pytest.mark.parametrize("z, y", [(Z, Y), (Z2, Y2)])
 def test_alone_and_in_a_stack_give_the_same_bits(z, y, monkeypatch):
     stacked = metrics.classification(z, y, 1)
-    monkeypatch.setattr(metrics, "_CHUNK_BYTES", 30_000)
+    monkeypatch.setattr(metrics.chunks, "CHUNK_BYTES", 30_000)
     rechunked = metrics.classification(z, y, 1)
     for c in (0, 17, C - 1):
         alone = metrics.classification(z[:, [c]], y, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from wdbench.errors import UserError
 
-GROUPS = {"claims", "metrics", "oracle", "penalties", "precision", "stats", "updates"}
+GROUPS = {"claims", "kernels", "metrics", "oracle", "penalties", "precision", "stats", "updates"}
 ENTRY = '[[mutant]]\nid = "one"\nfile = "code.py"\nold = "a + b"\nnew = "{new}"\ntests = ["tests/test_code.py"]\n'
 
 

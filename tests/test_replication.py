@@ -11,7 +11,7 @@ from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.replication import COLUMNS, replicate
 from wdbench.replication.run import stands
-from wdbench.replication.variants import variants
+from wdbench.replication.variants import variants, with_best_iterates
 from wdbench.report import render
 from wdbench.report import replication as told
 
@@ -135,3 +135,20 @@ def test_the_report_counts_what_stands(replicated):
     html = render({"replication": pd.concat([base, bad])}, [claim()], {}, {})
     assert planted.HOSTILE not in html and "2 of 3; " in html
     assert told.replication({}) is None
+
+
+def test_the_best_iterate_is_chosen_on_validation_rows_and_judged_on_test_rows():
+    runs = claims_planted.world(-0.1).assign(cell_id=lambda t: [f"c{i}" for i in range(len(t))])
+    track = pd.DataFrame([
+        {"cell_id": cell, "step": step, "val_loss": val, "test_loss": loss + shift}
+        for cell, loss in zip(runs["cell_id"], runs["test_loss"], strict=True)
+        # the least test loss is not where the validation loss is least; of two equal steps the first counts
+        for step, val, shift in ((1, 3.0, -0.5), (2, 1.0, 0.25), (3, 1.0, -0.25), (4, np.nan, 0.0))
+    ])
+    found = with_best_iterates(runs, track)
+    np.testing.assert_allclose(found["best_test_loss"], runs["test_loss"] + 0.25)
+    _, table = again(found, [claim()])
+    row = table[(table["variant"] == "iterate")].iloc[0]
+    assert (row["detail"], row["verdict"], row["stands"]) == ("best on validation", "supported", "yes")
+    convex = with_best_iterates(runs, track.assign(test_loss=np.nan))
+    assert convex["best_test_loss"].isna().all() and "iterate" not in set(again(convex, [claim()])[1]["variant"])

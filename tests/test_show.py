@@ -6,7 +6,7 @@ import pandas as pd
 import planted
 import pytest
 
-from wdbench import show, terminal
+from wdbench import export, show, terminal
 from wdbench.errors import UserError
 
 CLAIMS = planted.claim_list()
@@ -54,6 +54,43 @@ def test_a_terminal_gets_aligned_columns(tables, monkeypatch):
         line.index(claim.sentence[:12]) for line in lines for claim in CLAIMS if claim.sentence[:12] in line
     }
     assert len(starts) == 1
+
+
+def exported(tables, form, *words):
+    stream = io.StringIO()
+    show.show(tables.__getitem__, CLAIMS, *words, out=export.Sheet(stream, form))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("what", ["claims", "runs", "effects", "verdicts", "identities"])
+def test_an_exported_csv_has_the_numbers_in_full(tables, what):
+    table = pd.read_csv(io.StringIO(exported(tables, "csv", what)))
+    known = tables["verdicts" if what == "claims" else what]
+    for column in set(table) & set(known.select_dtypes("float")):
+        assert set(table[column].dropna()) <= set(known[column].dropna()), column
+    assert len(table) == (known["claim_id"].nunique() if what == "claims" else len(known))
+
+
+def test_a_latex_table_is_escaped_and_has_a_cell_for_each_value(tables):
+    hostile = tables["verdicts"].assign(sentence=r"100% of $x_1$ & \input{secret} ~ ^ # {λ}")
+    lines = exported({**tables, "verdicts": hostile}, "latex", "claims").splitlines()
+    assert lines[0].startswith("\\begin{tabular}{llr") and lines[1] == "\\toprule" and lines[-1] == "\\end{tabular}"
+    assert r"100\% of \$x\_1\$ \& \textbackslash input\{secret\}" in lines[4]
+    body = [line.replace(r"\&", "") for line in lines if line.endswith(r"\\")]
+    assert {line.count("&") for line in body} == {len(show.PIPED) - 2} and len(body) == len(CLAIMS) + 1
+
+
+def test_a_markdown_table_keeps_ids_as_they_are_and_bars_in_their_cells(tables):
+    rows = [("1e5", "a|b", 0.25), ("007", "c", float("nan"))]
+    lines = export.text(("cell", "text", "number"), rows, "markdown").splitlines()
+    assert "1e5" in lines[2] and "007" in lines[3] and r"a\|b" in lines[2] and lines[1].endswith(":|")
+    assert len({len(line) for line in lines}) == 1
+    assert exported(tables, "markdown", "claims").count("\n") == len(CLAIMS) + 2
+
+
+def test_an_export_of_no_row_is_a_table_of_headers(tables):
+    for form in ("latex", "markdown", "csv"):
+        assert "dataset" in exported(tables, form, "runs", None, 'dataset == "nowhere"')
 
 
 def test_where_narrows_the_rows(tables):

@@ -65,6 +65,10 @@ def test_a_comment_changes_no_digest_and_a_formula_does():
     one = 'def f(x):\n    """What."""\n    return 0.5 * x\n'
     assert provenance.tree(one) == provenance.tree('# why\ndef f(x):\n    """Else."""\n\n    return 0.5*x  # half\n')
     assert provenance.tree(one) != provenance.tree(one.replace("0.5", "0.25"))
+    typed = "from typing import Any\n" + one.replace("(x)", "(x: Any) -> float")
+    assert provenance.tree(one) == provenance.tree(typed)
+    # a dataclass makes its fields of annotations
+    assert provenance.tree("class A:\n    x: int = 1") != provenance.tree("class A:\n    x = 1")
 
 
 def test_exact_cells_do_not_depend_on_the_training_code_but_trained_ones_on_both():

@@ -1,12 +1,15 @@
 """The workflow as a user runs it: the smoke profile, again, on another number of cores, extended, and damaged."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
 import pytest
 import yaml
-from smoke import TABLES, digests, project, snakemake, stored, wdbench
+from smoke import TABLES, digests, project, run, snakemake, stored, wdbench
+
+from wdbench import gallery
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,36 @@ def test_a_new_claim_trains_nothing(first, tmp_path):
     assert store == {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
     verdicts = pd.read_csv(folder / "results/smoke/verdicts.csv").set_index(["claim_id", "dataset"])
     assert bool(verdicts.loc[("S99", "all"), "post_hoc"]) and not bool(verdicts.loc[("S1", "all"), "post_hoc"])
+
+
+def test_figures_are_drawn_again_without_training_and_as_pdf(first, tmp_path):
+    folder = tmp_path / "papers"
+    shutil.copytree(first, folder)
+    figures, before = folder / "results/smoke/figures", digests(folder)
+    (figures / "index.csv").unlink()
+    (figures / "S1.svg").unlink()
+    store = {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
+    run(folder, "snakemake", "--cores", "2", "figures", "--config", "profile=smoke")
+    assert store == {f: f.stat().st_mtime_ns for f in (folder / "results/store").rglob("*.parquet")}
+    after = digests(folder)
+    assert {name: after[name] for name in before} == before
+    assert {f.stem for f in figures.glob("*.pdf")} == {f.stem for f in figures.glob("*.svg")}
+    index = pd.read_csv(figures / "index_pdf.csv")
+    assert set(index["file"].dropna()) == {f.name for f in figures.glob("*.pdf")}
+
+
+def test_snakemake_s_report_has_every_figure_and_table_with_caption_and_labels(first, tmp_path):
+    snakemake(first, "--report", str(tmp_path / "report.html"))
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    shown, _ = json.JSONDecoder().raw_decode(html, re.search(r"var results = (?={\")", html).end())
+    figures = {path: entry for path, entry in shown.items() if "/gallery/" in path}
+    assert {path.rsplit("/", 1)[1] for path in figures} == {f.name for f in (first / "results/smoke/figures").glob("*.svg")}
+    assert {path.rsplit("/", 1)[1].partition(".")[0] for path in set(shown) - set(figures)} == set(gallery.FILES)
+    assert all(entry["caption"].startswith("<p>") and entry["labels"] for entry in shown.values())
+    assert "Figure of claim S1" in figures["results/smoke/gallery/S1.svg"]["caption"]
+    verdicts = pd.read_csv(first / "results/smoke/verdicts.csv").query("claim_id == 'S1' and dataset == 'all'").iloc[0]
+    labels = figures["results/smoke/gallery/S1.svg"]["labels"]
+    assert (labels["verdict"], labels["sentence"]) == (verdicts["verdict"], verdicts["sentence"])
 
 
 def test_damaged_files_are_named_set_aside_and_made_again(first, tmp_path):

@@ -12,6 +12,8 @@ from functools import reduce
 
 import torch
 
+from wdbench.kernels import slopes
+
 WEIGHT, BIAS = "out.weight", "out.bias"
 CELL_AXIS = 3
 # widths in which every column of a product goes through the same kernel, found by trial, held by tests/test_engine.py
@@ -87,13 +89,36 @@ def loss_and_slope(task: str, z: torch.Tensor, y: torch.Tensor) -> tuple[torch.T
     return value, slope.scatter_add_(2, index, slope.new_full((1, 1, 1, 1), -1.0).expand_as(index))
 
 
-def gradient(params, x, y, task: str, compute: torch.dtype) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Mean data loss [R, C] and its gradient, keyed and shaped like `params`; x [R, B, d] in the compute type."""
-    w = params[WEIGHT]
-    rows = x.shape[1]
-    value, slope = loss_and_slope(task, predict(params, x, compute), y)
-    slope /= rows
-    replicates, features, outputs, arms = w.shape
-    flat = slope.to(compute).reshape(replicates, rows, outputs * arms)
-    grad = torch.bmm(x.transpose(1, 2), flat).to(w.dtype).reshape(w.shape)
-    return value, {WEIGHT: grad, BIAS: (mean_over_rows(slope) * rows).unsqueeze(1)}
+class Gradient:
+    """Mean data loss [R, C] and its gradient, keyed and shaped like the parameters; x [R, B, d] in the compute type, y [R, B].
+
+    in_place: the gradient's memory is that of the last call, for who uses it up before the next; else every call's is its own.
+    """
+
+    def __init__(self, params: dict[str, torch.Tensor], task: str, compute: torch.dtype, in_place: bool = False) -> None:
+        self.params, self.task, self.compute, self.in_place = params, task, compute, in_place
+        self.outputs = self.grad = None
+
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        w, b = self.params[WEIGHT], self.params[BIAS]
+        replicates, features, outputs, arms = w.shape
+        rows, wide = x.shape[1], w.to(self.compute).reshape(replicates, features, -1)
+        if self.outputs is None or not self.in_place or self.outputs.shape[1] != rows:
+            self.outputs = w.new_empty(replicates, rows, outputs * arms, dtype=self.compute)
+            self.grad = torch.empty_like(wide)
+        z = torch.bmm(x, wide, out=self.outputs).to(w.dtype).view(replicates, rows, outputs, arms)
+        if w.device.type == "cpu":
+            value, bias = slopes.replace_by_slope(self.task, z, b.to(self.compute).to(b.dtype)[:, 0], y)
+        else:
+            value, z = loss_and_slope(self.task, z + b.to(self.compute).to(b.dtype), y)
+            z /= rows
+            bias = mean_over_rows(z) * rows
+        flat = z.to(self.compute).view(replicates, rows, outputs * arms)
+        grad = torch.bmm(x.transpose(1, 2), flat, out=self.grad).to(w.dtype).view(w.shape)
+        return value, {WEIGHT: grad, BIAS: bias.unsqueeze(1)}
+
+
+def gradient(params: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor, task: str, compute: torch.dtype) -> tuple[torch.Tensor,
+             dict[str, torch.Tensor]]:
+    """`Gradient` of one batch."""
+    return Gradient(params, task, compute)(x, y)

@@ -3,8 +3,12 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wdbench.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -22,7 +26,7 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes private files; results are for everyone the user's umask allows
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~umask())
         os.replace(temporary, path)
     except OSError as error:
         if temporary and os.path.exists(temporary):
@@ -35,7 +39,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     return path
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The process' file mode creation mask, left as it is."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -46,7 +51,7 @@ def write_text(path: str | Path, text: str) -> Path:
     return write_bytes(path, text.encode("utf-8"))
 
 
-def write_parquet(path: str | Path, table) -> Path:
+def write_parquet(path: str | Path, table: "pd.DataFrame") -> Path:
     """A pandas DataFrame as zstd parquet, atomically; equal tables give equal bytes."""
     import io
 
@@ -55,6 +60,6 @@ def write_parquet(path: str | Path, table) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
-def write_csv(path: str | Path, table) -> Path:
+def write_csv(path: str | Path, table: "pd.DataFrame") -> Path:
     """A pandas DataFrame as CSV (LF line ends, no index, shortest float form that round-trips), atomically."""
     return write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -1,6 +1,7 @@
 """Runs held against each other, and against published numbers: replay of one cell, diff of two folders, compare-published."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ def replay(experiment: Experiment, cell_id: str) -> bool:
     return not different
 
 
-def _equal(a, b) -> bool:
+def _equal(a: Any, b: Any) -> bool:
     return a == b or (pd.isna(a) and pd.isna(b))
 
 
@@ -75,7 +76,7 @@ def published(experiment: Experiment, docs: str | Path | None = None) -> None:
     if page is not None and not page.is_file():
         raise UserError(f"--docs: value {str(docs)!r}: has no others.md; valid: the folder docs of the repository")
     table = others.compare(others.Evidence(where["folder"]), known)
-    text = None if page is None else others.page(table, known, page.read_text(encoding="utf-8"))
+    text = "" if page is None else others.page(table, known, page.read_text(encoding="utf-8"))
     sealing.write_csv(where["published"], table)
     if page is not None:
         atomic.write_csv(page.parent / "published.csv", table)

@@ -42,7 +42,7 @@ def entry(table: str, column: str) -> dict[str, str]:
 def ordered(frame: pd.DataFrame, table: str) -> pd.DataFrame:
     """Columns in the dictionary's order; raises KeyError for a column that it does not have."""
     for column in frame:
-        entry(table, column)
+        entry(table, str(column))
     order = list(entries())
     return frame[sorted(frame.columns, key=lambda c: order.index(c) if c in order else len(order))]
 
@@ -52,7 +52,7 @@ def describe(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, frame in tables.items():
         for column in frame:
-            known = entry(name, column)
+            known = entry(name, str(column))
             rows.append({"table": name, "column": column, "dtype": str(frame[column].dtype), "unit": known.get("unit", ""),
                          "meaning": known["meaning"], "na": known.get("na", "never missing")})
     return pd.DataFrame(rows)

@@ -1,15 +1,24 @@
 """The costly probes of `dynamics`, taken once, at a network's last weights, on fixed training rows of each replicate."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 
 from wdbench import seeds
 from wdbench.dynamics import curvature, jacobian, spectrum
 
+if TYPE_CHECKING:
+    from wdbench.cells import Data
+    from wdbench.models.families import Family
+    from wdbench.stack import Network, Stack
+
 CURVATURE_ROWS, JACOBIAN_ROWS, SIGN_VECTORS = 256, 32, 10
 
 
-def columns(names: str, family, options, network, stack, data) -> dict[str, torch.Tensor]:
+def columns(names: str, family: "Family", options: Mapping[str, Any], network: "Network", stack: "Stack",
+            data: "Mapping[int, Data]") -> dict[str, torch.Tensor]:
     """Columns [R, C] of the probes in `names` (joined by +).
 
     curvature: hessian_trace (Hutchinson, SIGN_VECTORS sign vectors, hidden and head weights) and its scale-free form; jacobian: norms
@@ -46,7 +55,7 @@ def columns(names: str, family, options, network, stack, data) -> dict[str, torc
 NAMES = tuple(f"{form}jacobian_{of}_{link}" for link in jacobian.LINKS for of in "wx" for form in ("", "relative_"))
 
 
-def _rows(d, count: int, params) -> tuple[torch.Tensor, torch.Tensor]:
+def _rows(d: "Data", count: int, params: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
     """(x [1, n, ...], y [1, n]) of up to `count` training rows, evenly spaced."""
     like = next(iter(params.values()))
     rows = np.unique(np.linspace(0, len(d.y) - 1, min(count, len(d.y))).round().astype(int))

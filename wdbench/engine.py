@@ -9,23 +9,29 @@ randomness comes from `seeds`, keyed by replicate and step; nothing is ever redu
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from wdbench import endprobes, lone, models, probes, runprobes, schedules, seeds, updates
 from wdbench import precision as precisions
+from wdbench.advance import stepper
 from wdbench.cells import FOLLOWERS, Data, Run
 from wdbench.divergence import Watch
+from wdbench.feed import Feed
 from wdbench.follow import Follow, partners, with_partners
 from wdbench.measure import Outcome, held_rows, mean_loss, outcomes, trace
 from wdbench.sphere import Sphere
-from wdbench.stack import Phases, Stack, build, clip, coefficients, held, input_type, noise, padded, scheduled, taken
+from wdbench.stack import Phases, Stack, build, clip, coefficients, input_type, noise, padded, scheduled
+
+if TYPE_CHECKING:
+    from wdbench.cells import Program
+    from wdbench.stack import Network
 
 # a stack's parameters should stay in the second-level cache: the update walks over them several times a step
 CACHE_COORDINATES = 400_000
-CACHE_SLICE = 65_536
 CHECKPOINTS = 12
 
 
@@ -49,7 +55,7 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
     All replicates must have the same number of features and outputs.
     """
     asked, runs = len(runs), with_partners(runs)
-    programs: dict[tuple, list[int]] = defaultdict(list)
+    programs: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for position, run in enumerate(runs):
         programs[run.program, min(run.program.batch_size, len(data[run.replicate].y))].append(position)
     for (program, batch), positions in programs.items():
@@ -60,7 +66,7 @@ def train(runs: list[Run], data: dict[int, Data], device: str = "cpu") -> Iterat
                 chunk = {runs[position].replicate: [position, *_followed(runs, position)]}
                 yield _train_chunk(program, batch, runs, chunk, data, device, alone)[:1]
             continue
-        for chunk in _chunks(runs, positions, data, program):
+        for chunk in _chunks(runs, positions, data, program, device):
             yield [pair for pair in _train_chunk(program, batch, runs, chunk, data, device) if pair[0] < asked]
 
 
@@ -69,7 +75,8 @@ def _followed(runs: list[Run], position: int) -> list[int]:
     return [runs.index(run) for run in partners(runs[position])] if runs[position].coupling in FOLLOWERS else []
 
 
-def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
+def _chunks(runs: list[Run], positions: list[int], data: Mapping[int, Data], program: "Program",
+            device: str) -> Iterator[dict[int, list[int]]]:
     """Rectangles {replicate: positions}, replicates with equally many arms side by side while they fit the cache."""
     family, _ = models.parse(program.model)
     by_replicate: dict[int, list[int]] = defaultdict(list)
@@ -77,7 +84,8 @@ def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
         by_replicate[runs[position].replicate].append(position)
     chunk: dict[int, list[int]] = {}
     for replicate, members in sorted(by_replicate.items(), key=lambda item: (len(item[1]), item[0])):
-        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), program.precision, family, data[replicate].task)
+        arms = padded(max(len(members), max((len(m) for m in chunk.values()), default=0)), program.precision, family, data[replicate].task,
+                      device=device)
         width = data[replicate].x.shape[1] * data[replicate].outputs
         # language models are large: one replicate at a time
         if chunk and ((len(chunk) + 1) * arms * width > CACHE_COORDINATES or data[replicate].task == "language"):
@@ -88,18 +96,18 @@ def _chunks(runs, positions, data, program) -> Iterator[dict[int, list[int]]]:
         yield chunk
 
 
-def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False) -> list[tuple[int, Outcome]]:
+def _train_chunk(program: "Program", batch: int, runs: list[Run], chunk: dict[int, list[int]], data: Mapping[int, Data], device: str,
+                 alone: bool = False) -> list[tuple[int, Outcome]]:
     family, options = models.parse(program.model)
     precision = precisions.make(program.precision, program.rounding)
     optimiser = updates.Optimiser(program.optimiser, program.beta1, program.beta2)
     first = data[next(iter(chunk))]
-    stack = Stack(runs, chunk, program.precision, precision.master, family, first.task, alone)
+    stack = Stack(runs, chunk, program.precision, precision.master, family, first.task, alone, device)
     order = [batches(data[r].base, r, len(data[r].y), program.steps, batch) for r in stack.replicates]
-    kinds = input_type(first.task, precision.compute), precision.master
-    x_all, y_all = ([held(rows, kind, device) for rows in parts] for kind, parts in zip(
-        kinds, zip(*((data[r].x, data[r].y) for r in stack.replicates), strict=True), strict=True))
+    feed = Feed([(data[r].x, data[r].y) for r in stack.replicates], order,
+                (input_type(first.task, precision.compute), precision.master), device)
     network = build(family, options, first.x.shape[1], first.outputs, stack, data, precision, device)
-    watched = [held_rows(data[r], precision.master, device) for r in stack.replicates]
+    watched = [held_rows(data[r], family.affine, precision.master, device) for r in stack.replicates]
     lr = stack.numbers(lambda run: run.lr).to(device)
     limits = stack.numbers(lambda run: run.clip).to(device)
     clipped = bool(torch.isfinite(limits).any())
@@ -114,14 +122,14 @@ def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False)
     average = {name: w.clone() for name, w in network.params.items()} if program.ema else None
     probed, checked = probes.probe_steps(program.steps), set(checkpoint_steps(program.steps))
     sums = probes.Sums.zeros(*stack.shape)
-    slices = {name: Slices(w) for name, w in network.params.items()}
+    steppers = {name: stepper(w, states[name], network.cell_axis, optimiser, precision, program.form, program.prox)
+                for name, w in network.params.items() if not network.frozen(name)}
     watch = Watch(stack.shape, network.cell_axis)
     trajectory, iterates = [], {}
     monitor = runprobes.Monitor(program, stack, network, optimiser, options, lambda: mean_loss(network, first.task, watched, 0))
     for t in range(1, program.steps + 1):
-        x, y = (torch.stack([taken(kept[i], rows[t - 1], kind, device) for i, rows in enumerate(order)])
-                for kept, kind in ((x_all, kinds[0]), (y_all, kinds[1])))
-        loss, grads = network.gradient(x, y)
+        x, y = feed.at(t)
+        loss, grads = network.in_place(x, y)
         watch.see(t, loss, network.params)
         if follow is not None:
             follow.see(loss)
@@ -133,15 +141,13 @@ def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False)
             grads, acting = clip(grads, acting, network, limits)
         if program.form == "scheduled":
             acting = scheduled(grads, acting, states, t, network, optimiser)
-        for name, w in network.params.items():
-            if network.frozen(name):
-                continue
+        for name, take in steppers.items():
+            w = network.params[name]
             rate = lr if follow is None else follow.rates(name, w, lr, s, acting[name].d2)
-            arguments = (w, grads[name], states[name], t, network.spread(rate, w), s, optimiser, acting[name], precision,
-                         program.form, program.prox, bits[name])
             if t in probed and network.group(name) not in ("bias", "norm"):
-                probes.observe(sums, *arguments, network.cell_axis)
-            _update(*arguments, slices[name])
+                probes.observe(sums, w, grads[name], states[name], t, network.spread(rate, w), s, optimiser, acting[name], precision,
+                               program.form, program.prox, bits[name], network.cell_axis)
+            take.take(grads[name], t, rate, s, acting[name], bits[name])
             if follow is not None:
                 _rescale(w, states[name], follow.factors(name, w), network, precision)
             _rescale(w, states[name], sphere.factors(name, w, t), network, precision)
@@ -152,7 +158,7 @@ def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False)
             trajectory.append((t, *trace(network, first.task, watched)))
         if t == turn < program.steps and not family.affine:
             iterates |= _iterates("mid", network.params, average)
-    watch.see(program.steps, torch.zeros(stack.shape), network.params, final=True)
+    watch.close(program.steps, network.params)
     iterates |= {} if family.affine else _iterates("", network.params, average)
     extra = endprobes.columns(program.probes, family, options, network, stack, data) if program.probes else {}
     extra |= monitor.columns()
@@ -160,7 +166,7 @@ def _train_chunk(program, batch, runs, chunk, data, device, alone: bool = False)
     return outcomes(stack, chunk, data, network, iterates, sums.columns() | extra, watch, trajectory, order)
 
 
-def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
+def _iterates(name: str, params: dict[str, torch.Tensor], average: dict[str, torch.Tensor] | None) -> dict[str, dict[str, torch.Tensor]]:
     """Copies of the weights, and of their average where there is one, under the names that their columns begin with."""
     found = {name: {key: w.clone() for key, w in params.items()}}
     if average is not None:
@@ -168,7 +174,8 @@ def _iterates(name: str, params, average) -> dict[str, dict[str, torch.Tensor]]:
     return found
 
 
-def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
+def _rescale(w: torch.Tensor, state: updates.State, factor: torch.Tensor | None, network: "Network",
+             precision: precisions.Precision) -> None:
     """Multiply each cell's part of w by its factor [R, C], in place; stored as the precision stores weights, to the nearest."""
     if factor is None:
         return
@@ -180,41 +187,3 @@ def _rescale(w, state, factor: torch.Tensor | None, network, precision) -> None:
         state.remainder.copy_(torch.where(factor == 1, state.remainder, precisions.nearest(stored - target)))
         stored = torch.where(factor == 1, w, stored)
     w.copy_(stored)
-
-
-class Slices:
-    """A tensor's parts along axis 1, whose temporaries stay in the second-level cache, and the per-cell numbers cut alike.
-
-    The numbers are the same at most steps, and cutting a dozen of them takes as long as the arithmetic of a small part.
-    """
-
-    def __init__(self, w: torch.Tensor):
-        rows = max(1, CACHE_SLICE * w.shape[1] // w.numel())
-        self.parts = [slice(start, start + rows) for start in range(0, w.shape[1], rows)]
-        self.given, self.numbers = None, []
-
-    @staticmethod
-    def cut(tensor, part: slice):
-        """The part of a tensor, of one that is merely broadcast all."""
-        return tensor[:, part] if isinstance(tensor, torch.Tensor) and tensor.shape[1] > 1 else tensor
-
-    def of(self, decay: updates.Decay) -> list[updates.Decay]:
-        """The decay numbers of each part."""
-        if decay is not self.given:
-            self.given = decay
-            self.numbers = [decay.map(lambda tensor, part=part: self.cut(tensor, part)) for part in self.parts]
-        return self.numbers
-
-
-def _update(w, g, state, t, lr, s, optimiser, decay, precision, form, prox, bits, slices: Slices) -> None:
-    """Take the step in place, part by part."""
-    for part, numbers in zip(slices.parts, slices.of(decay), strict=True):
-        cut = lambda tensor: Slices.cut(tensor, part)  # noqa: B023, E731
-        new, after = updates.step(
-            cut(w), cut(g), updates.State(cut(state.m), cut(state.v), cut(state.remainder)), t, cut(lr), s, optimiser, numbers,
-            precision, form, prox, cut(bits),
-        )
-        w[:, part] = new
-        for old, fresh in ((state.m, after.m), (state.v, after.v), (state.remainder, after.remainder)):
-            if old is not None:
-                old[:, part] = fresh

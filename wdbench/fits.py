@@ -23,6 +23,18 @@ def features(dataset: str) -> int | None:
     return None if columns is None else columns + parsed.options.get("noise_features", 0)
 
 
+def rows(dataset: str) -> int:
+    """Rows of a block, about, all splits; of a language, tokens over the context; 1,000 where neither options nor registry say."""
+    parsed = datasets.parse(dataset)
+    return parsed.options.get("n") or everything(parsed.name) or 1000
+
+
+def everything(name: str) -> int | None:
+    """Rows of all that is known of a data set; None where they are made, or not counted."""
+    shape = datasets.registry.entry(name).shape
+    return shape[0] if shape else None
+
+
 def outputs(dataset: str) -> int:
     """Outputs of a model of a data set: classes, symbols, or 1."""
     entry = datasets.registry.entry(datasets.parse(dataset).name)

@@ -15,11 +15,15 @@ Adam, whose averages hold gradients of earlier norms, it is an approximation; so
 """
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from wdbench.cells import DECAY_SHARE, FOLLOWERS, WEIGHTS, Run
+
+if TYPE_CHECKING:
+    from wdbench.stack import Network, Stack
 
 WINDOW = 100
 
@@ -45,7 +49,7 @@ def norm(w: torch.Tensor, cell_axis: int) -> torch.Tensor:
 class Follow:
     """The followers of a stack, and the slots of the runs that they follow; cells of other couplings are left as they are."""
 
-    def __init__(self, stack, network, optimiser: str, device):
+    def __init__(self, stack: "Stack", network: "Network", optimiser: str, device: str) -> None:
         slots = [{run: j for j, run in reversed(list(enumerate(row)))} for row in stack.runs]
         pairs = [[tuple(slots[i][p] for p in partners(run)) if run.coupling in FOLLOWERS else (j, j) for j, run in enumerate(row)]
                  for i, row in enumerate(stack.runs)]

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from itertools import product
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wdbench import datasets, fits
 from wdbench.config.experiment import Experiment
@@ -81,11 +81,12 @@ def pack_id(dataset: str, model: str, optimiser: str, replicate: int) -> str:
 
 def _models(study: Study, dataset: str) -> list[str]:
     """Canonical names of the models that the study trains on a data set. Raises UserError for one of another task."""
-    task, found = datasets.task(dataset), []
+    task = datasets.task(dataset)
+    found: list[str] = []
     for model in study.model:
         if model == "glm":
             tasks = tuple(GLM)
-            found.append(GLM.get(task))
+            found.append(GLM.get(task, model))
         else:
             # torch is loaded for networks alone: planning a convex study must not wait for it
             from wdbench import models
@@ -110,7 +111,7 @@ def _models(study: Study, dataset: str) -> list[str]:
     return found
 
 
-def _fits(model: str, options, dataset: str) -> None:
+def _fits(model: str, options: Mapping[str, Any], dataset: str) -> None:
     """Whether a language model can take a data set's chunks. Raises UserError naming what is too small."""
     parsed = datasets.parse(dataset)
     symbols, context = datasets.registry.entry(parsed.name).n_classes, parsed.options.get("context", CONTEXT)
@@ -127,7 +128,7 @@ def _penalised(study: Study) -> Iterator[tuple[str, float, float, str]]:
             yield "none", 0.0, 0.0, "relative"
             continue
         axis = study.lambdas[penalty]
-        ratio = {"l1": 1.0, "l2": 0.0, "elastic": study.l1_ratio}[penalty]
+        ratio = {"l1": 1.0, "l2": 0.0}.get(penalty, study.l1_ratio)
         for lam in axis.numbers():
             yield penalty, ratio, lam, axis.unit
 
@@ -159,9 +160,9 @@ def cells(study: Study, dataset: str, model: str, optimiser: str) -> Iterator[Ce
         phases = ("all",) if plain else study.decay_phases
         # a convex model starts at zero, a network at the usual size of its random weights
         scales = study.init_scales or ((0.0,) if model in GLM.values() else (1.0,))
-        for mask, coupling, phase, (precision, rounding), lr, schedule, steps, batch, init, sphere, replicate in product(
-            masks, couplings, phases, _arithmetic(study), axis.numbers(), study.schedule, study.steps, study.batch_size, scales,
-            study.sphere, study.blocks
+        runs = product(study.schedule, study.steps, study.batch_size, scales, study.sphere, study.blocks)
+        for (mask, coupling, phase, (precision, rounding), lr), (schedule, steps, batch, init, sphere, replicate) in product(
+            product(masks, couplings, phases, _arithmetic(study), axis.numbers()), runs
         ):
             yield Cell(dataset, model, optimiser, penalty, ratio, lam, lam_unit, coupling, precision, rounding, lr, axis.unit,
                        schedule, steps, FULL if batch == "full" else batch, mask, init, replicate, phase, study.clip, study.ema,
@@ -282,7 +283,7 @@ def weights(dataset: str) -> int:
 def predicted_seconds(study: Study, dataset: str, model: str, optimiser: str) -> float:
     """Rough cost of one cell on one core, for "time left": a stacked update costs about 1.5 µs plus 12 ns a weight, an exact
     solution about 2 ms plus 2 µs a weight, a network's step about 200 µs, a language model's 20 ms, that of a network of a million
-    weights or more what its arithmetic takes (`costs.py`). `wdbench plan` predicts from measured rows instead.
+    weights or more what its arithmetic takes (`costs.py`). `wdbench plan` predicts from measured rows instead (`pace.py`).
     """
     size = weights(dataset)
     if optimiser == "exact":

@@ -4,13 +4,17 @@ Stacking pays where a step's arithmetic is small beside the calls that start it.
 a stack pads and copies would not fit; each cell is then computed on its own, so that its bits cannot depend on a neighbour.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.func import functional_call
 
 from wdbench import models, precision
+
+if TYPE_CHECKING:
+    from wdbench.models.families import Family
 
 LEAST_WEIGHTS = 1_000_000
 # tokens a part of a language model's batch holds: its logits are 3.3 GB in fp32 at GPT-2's vocabulary
@@ -24,7 +28,7 @@ def is_lone(model: str, features: int, outputs: int) -> bool:
     return not family.affine and weights(family, options, features, outputs) >= LEAST_WEIGHTS
 
 
-def weights(family, options, features: int, outputs: int) -> int:
+def weights(family: "Family", options: Mapping[str, Any], features: int, outputs: int) -> int:
     """Number of a model's parameters, found without making them."""
     with torch.device("meta"):
         return sum(p.numel() for p in family.build(options, features, outputs).parameters())
@@ -38,7 +42,8 @@ def emptied(module: torch.nn.Module) -> None:
                 layer._parameters[name] = torch.nn.Parameter(value.to("meta"))
 
 
-def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None) -> torch.Tensor:
+def predict(module: torch.nn.Module, params: dict[str, torch.Tensor], x: torch.Tensor, compute: torch.dtype,
+            reference: int | None = None) -> torch.Tensor:
     """Outputs [1, n, C, ...] of params {name: [1, C, *shape]} on x [1, n, ...], cell by cell: forward pass in `compute`, result in the
     parameters' type. `reference` as in `stacked.predict`.
     """
@@ -51,7 +56,8 @@ def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dty
     return torch.stack(outputs, 1)[None]
 
 
-def gradient(module, loss: Callable, params, x, y, compute: torch.dtype):
+def gradient(module: torch.nn.Module, loss: Callable[..., Any], params: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor,
+             compute: torch.dtype) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Mean data loss [1, C] and its gradient, keyed and shaped like `params`; x [1, n, ...], y [1, n, ...].
 
     Tokens go through in parts of up to TOKENS_AT_ONCE: a row's loss does not depend on the others', so that the mean over the batch

@@ -12,13 +12,15 @@ from functools import cache
 
 import torch
 
-from wdbench import datasets, fits, lone, models
+from wdbench import apart, datasets, fits, lone, measure, models, tokens
 from wdbench.cells import FOLLOWERS
 from wdbench.errors import UserError
 from wdbench.grid import Cell
 from wdbench.stack import padded
 
 GIB = 2**30
+# glibc's numbers of the two settings
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 # weights, gradient, two moments, Kahan's remainder and the update's temporaries, of which only a part is ever there at once
 STATE_COPIES = 8
 # copies of a network's weights at the end: half-way, averaged, averaged half-way, and two in fp64
@@ -48,33 +50,47 @@ def shape(model: str, features: int, outputs: int) -> tuple[int, int, int]:
     return sum(p.numel() for p in module.parameters()), sum(sizes) // 2, max(sizes) // 2
 
 
-def rows(dataset: str) -> int:
-    """Rows of a block, all splits; of a language, tokens over the context."""
+def evaluated(dataset: str) -> int:
+    """Rows of a block that go through a network at once, those that norms take their statistics from among them."""
+    if datasets.task(dataset) == "language":
+        return tokens.CHUNKS_AT_ONCE
     parsed = datasets.parse(dataset)
-    return parsed.options.get("n") or datasets.registry.entry(parsed.name).shape[0] or 1000
+    whole = 3 * measure.WHOLE
+    everything = max(parsed.options.get("n") or 0, fits.everything(parsed.name) or whole)
+    # of so many rows some split holds more than go through whole
+    return 2 * measure.ROWS_AT_ONCE if everything > whole else min(everything, 2 * measure.WHOLE)
+
+
+def working_bytes(cell: Cell) -> int:
+    """Bytes of what a step or an evaluation leaves between a network's layers."""
+    features, outputs = fits.features(cell.dataset) or 1000, fits.outputs(cell.dataset)
+    _, kept, widest = shape(cell.model, features, outputs)
+    batch = min(cell.batch_size or 1, fits.rows(cell.dataset))
+    if lone.is_lone(cell.model, features, outputs) and datasets.task(cell.dataset) == "language":
+        batch = min(batch, max(1, lone.TOKENS_AT_ONCE // features))
+    number = 8 if cell.precision == "fp64" else 4
+    return number * (batch * kept * ACTIVATION_COPIES + evaluated(cell.dataset) * widest * EVALUATED_COPIES)
 
 
 def cell_bytes(cell: Cell) -> int:
-    """Bytes that one cell of a stack takes."""
-    features, outputs = fits.features(cell.dataset) or 1000, fits.outputs(cell.dataset)
-    weights, kept, widest = shape(cell.model, features, outputs)
-    number = 8 if cell.precision == "fp64" else 4
-    language = datasets.task(cell.dataset) == "language"
-    batch = min(cell.batch_size or 1, rows(cell.dataset))
-    if lone.is_lone(cell.model, features, outputs) and language:
-        batch = min(batch, max(1, lone.TOKENS_AT_ONCE // features))
-    affine = models.parse(cell.model)[0].affine
-    state = weights * number * (STATE_COPIES + (0 if affine else KEPT_COPIES))
-    evaluated = 64 if language else rows(cell.dataset)
+    """Bytes that one cell of a stack takes; where cells are computed one after another, without `working_bytes`."""
+    family, _ = models.parse(cell.model)
+    weights, _, _ = shape(cell.model, fits.features(cell.dataset) or 1000, fits.outputs(cell.dataset))
+    state = weights * (8 if cell.precision == "fp64" else 4) * (STATE_COPIES + (0 if family.affine else KEPT_COPIES))
     runs = 3 if cell.coupling in FOLLOWERS else 1
-    return runs * (state + batch * kept * number * ACTIVATION_COPIES + evaluated * widest * number * EVALUATED_COPIES)
+    return runs * (state + (0 if apart.is_apart(family.name, "cpu") else working_bytes(cell)))
+
+
+def shared_bytes(cells: list[Cell]) -> int:
+    """Bytes that a stack takes once: the working memory of cells that are computed one after another."""
+    return max((working_bytes(cell) for cell in cells if apart.is_apart(models.parse(cell.model)[0].name, "cpu")), default=0)
 
 
 def block_bytes(dataset: str) -> int:
     """Bytes of a replicate's rows: fp64 in the block, and in the type that they are trained in."""
     if datasets.task(dataset) == "language":
         return 2**26
-    return rows(dataset) * (fits.features(dataset) or 1000) * (8 + 4)
+    return fits.rows(dataset) * (fits.features(dataset) or 1000) * (8 + 4)
 
 
 def company(cell: Cell) -> int:
@@ -89,12 +105,13 @@ def portions(cells: list[Cell], budget_gib: float) -> Iterator[list[Cell]]:
 
     Raises UserError where not even one cell does.
     """
-    allowed, portion, taken = budget_gib * GIB, [], 0.0
+    portion: list[Cell] = []
+    allowed, taken = budget_gib * GIB, 0.0
     by_replicate: dict[int, list[Cell]] = {}
     for cell in cells:
         by_replicate.setdefault(cell.replicate, []).append(cell)
     for members in by_replicate.values():
-        block = block_bytes(members[0].dataset)
+        block = block_bytes(members[0].dataset) + shared_bytes(members)
         largest = max(map(cell_bytes, members))
         least = block + largest * company(members[0])
         if least > allowed:
@@ -118,4 +135,17 @@ def give_back() -> None:
     try:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
     except (OSError, AttributeError):  # another C library keeps house by itself
+        pass
+
+
+def reuse() -> None:
+    """Let a block that is freed be used again at once: glibc returns large ones to the system, and every page of the next is fetched anew.
+
+    A third of a softmax stack's time. `give_back` returns them where it is time to.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(MMAP_THRESHOLD, 2**25)
+        libc.mallopt(TRIM_THRESHOLD, 2**30)
+    except (OSError, AttributeError):
         pass

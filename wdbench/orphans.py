@@ -37,7 +37,7 @@ def stop_with_parent() -> None:
     """The same for a process of a pool and the process that started it: its queue stays open when that is killed."""
     parent = os.getppid()
 
-    def gone():
+    def gone() -> None:
         if os.getppid() != parent:
             raise UserError("the process that started this one is gone")
 
@@ -51,7 +51,7 @@ def begin_in_a_pool() -> None:
 
 
 def _watch(look: Callable[[], None]) -> None:
-    def watch():
+    def watch() -> None:
         while True:
             time.sleep(WATCH_EVERY)
             try:

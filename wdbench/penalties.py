@@ -7,6 +7,7 @@ F(w, b) = (1/n) sum_i l_i + lambda2 1/2 ||w||^2 + lambda1 ||w||_1, l = 1/2 r^2 o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ register(Penalty("l2", lambda l1_ratio: (0.0, 1.0)))
 register(Penalty("elastic", lambda l1_ratio: (l1_ratio, 1.0 - l1_ratio)))
 
 
-def split(penalty: str, l1_ratio: float, lam):
+def split(penalty: str, l1_ratio: float, lam: float) -> tuple[float, float]:
     """(lambda1, lambda2) of `penalty` at strength lam (scalar or array, >= 0); l1_ratio is for elastic.
 
     Raises ValueError for an unknown penalty, a negative or infinite lam, an elastic l1_ratio outside [0, 1].
@@ -51,18 +52,18 @@ def split(penalty: str, l1_ratio: float, lam):
     return lam * share1, lam * share2
 
 
-def value(w, lambda1, lambda2):
+def value(w: Any, lambda1: Any, lambda2: Any) -> Any:
     """lambda1 ||w||_1 + lambda2 1/2 ||w||^2 over all of w; a scalar of w's kind."""
     return lambda1 * abs(w).sum() + lambda2 * (0.5 * (w * w).sum())
 
 
-def gradient(w, lambda1, lambda2):
+def gradient(w: Any, lambda1: Any, lambda2: Any) -> Any:
     """lambda1 sign(w) + lambda2 w, with sign(0) = 0, a sub-gradient of the L1 part. Shape of w."""
     sign = w.sign() if hasattr(w, "sign") else np.sign(w)
     return lambda1 * sign + lambda2 * w
 
 
-def prox(w, t1, t2):
+def prox(w: Any, t1: Any, t2: Any) -> Any:
     """argmin_v 1/2 ||v - w||^2 + t1 ||v||_1 + t2 1/2 ||v||^2 = soft(w, t1) / (1 + t2).
 
     Parikh & Boyd 2014, section 6.5. t1 = step * lambda1, t2 = step * lambda2. soft(w, t) = w - clip(w, -t, t)
@@ -97,12 +98,12 @@ def _mix(lambda1: float, lambda2: float) -> tuple[float, float]:
     return total, (lambda1 / total if total > 0 else 0.0)
 
 
-def _to_logistic(lambda1: float, lambda2: float, n: int) -> dict:
+def _to_logistic(lambda1: float, lambda2: float, n: int) -> dict[str, Any]:
     total, ratio = _mix(lambda1, lambda2)
     return {"C": 1.0 / (n * total) if total > 0 else float("inf"), "l1_ratio": ratio}
 
 
-def _to_glmnet(lambda1: float, lambda2: float, y_sd: float) -> dict:
+def _to_glmnet(lambda1: float, lambda2: float, y_sd: float) -> dict[str, Any]:
     lam, alpha = _mix(lambda1, lambda2 * y_sd)
     return {"lambda": lam, "alpha": alpha}
 
@@ -157,7 +158,7 @@ CONVENTIONS: dict[str, Convention] = {c.name: c for c in (
 )}
 
 
-def _convention(name: str, context: dict) -> Convention:
+def _convention(name: str, context: dict[str, Any]) -> Convention:
     if name not in CONVENTIONS:
         raise ValueError(f"unknown convention {name!r}; one of {', '.join(CONVENTIONS)}")
     convention = CONVENTIONS[name]

@@ -1,11 +1,13 @@
 """wdbench plan: what a run would do, before it does it."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 
-from wdbench import datasets, grid, progress, provenance, work
+from wdbench import datasets, grid, pace, progress, provenance, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
@@ -13,34 +15,38 @@ TOLD_APART = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "coupling"
               "batch_size", "decay_mask", "init_scale", "replicate", "decay_phase", "clip", "ema", "beta1", "beta2", "sphere")
 
 
-def report(experiment: Experiment) -> dict:
+def report(experiment: Experiment) -> dict[str, Any]:
     """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable,
     without_data: [{pack, cells, core_hours, a100_hours}], ...}.
 
-    The prediction is the measured seconds a cell of the same pack, or the rough cost of its steps (`grid.predicted_seconds`) where
-    none is stored, as always for the packs whose data are not here. a100_hours (`costs.py`): None for models trained in stacks.
+    The prediction is learnt from the stored rows (`pace.py`); where those say nothing of a kind of cell it is the rough cost of its steps
+    (`grid.predicted_seconds`), as always for the packs whose data are not here. a100_hours (`costs.py`): None for models trained in stacks.
     """
     packs, absent = grid.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
-    entries, pace = [], {}
+    entries: list[dict[str, Any]] = []
+    stored: dict[str, pd.DataFrame] = {}
+    wanted: dict[str, Any] = {}
     sizes = progress.sizes(experiment)
     rough = {pack: seconds / max(cells, 1) for pack, (cells, seconds) in sizes.items()}
     for pack in packs:
-        ids = work.cell_ids(grid.pack_cells(experiment, pack))
+        ids = wanted[pack] = work.cell_ids(grid.pack_cells(experiment, pack))
         known, rows = set(ids.values()), store.load(pack, "rows")
         cached = len(known & set(rows["cell_id"]))
-        if len(rows):
-            pace[pack] = float(rows["train_seconds"].mean())
+        stored[pack] = rows
         stale = rows[~rows["cell_id"].isin(known)]
         entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached, "stale": len(stale),
                         "stale_by": _why(stale, ids, pack)})
+    known_pace = pace.pace(stored, {pack: set(ids.values()) for pack, ids in wanted.items()})
     for entry in entries:
-        entry["predicted_minutes"] = entry["missing"] * pace.get(entry["pack"], rough[entry["pack"]]) / 60
+        pack, done = entry["pack"], set(stored[entry["pack"]]["cell_id"])
+        missing = [cell for cell, cell_id in wanted[pack].items() if cell_id not in done]
+        entry["predicted_minutes"] = known_pace.seconds(pack, missing, rough[pack]) / 60
     elsewhere, here = store.other_platforms(), provenance.platform_facts(experiment.device)
     return {
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
-        "prediction_rests_on": "stored rows" if set(packs) <= set(pace) else "the rough cost of a step where no row is stored",
+        "prediction_rests_on": "stored rows" if all(map(known_pace.knows, packs)) else "the rough cost of a step where no row is stored",
         "without_data": [_without_data(experiment, pack, *sizes[pack]) for pack in sorted(set(sizes) - set(packs))],
         "stale_by": {why: sum(e["stale_by"].get(why, 0) for e in entries) for why in ("config", "data", "code")},
         "unavailable": absent, "other_platforms": elsewhere,
@@ -62,7 +68,7 @@ def _why(stale: pd.DataFrame, ids: dict[grid.Cell, str], pack: str) -> dict[str,
     return dict(count)
 
 
-def _key(fields: dict, lam: float, lr: float | None) -> tuple:
+def _key(fields: Mapping[Any, Any], lam: float, lr: float | None) -> tuple[Any, ...]:
     """What tells cells of a pack apart, the same from a planned cell and from its row."""
     return tuple(None if value != value else value for value in (lam, lr, *(fields.get(name) for name in TOLD_APART)))
 
@@ -72,7 +78,7 @@ def _differences(there: dict[str, str], here: dict[str, str]) -> list[str]:
             for name in sorted({*there, *here}) if there and there.get(name) != here.get(name)]
 
 
-def _without_data(experiment: Experiment, pack: str, cells: int, seconds: float) -> dict:
+def _without_data(experiment: Experiment, pack: str, cells: int, seconds: float) -> dict[str, Any]:
     """Entry of a pack whose data are not here."""
     name, dataset, model, *_ = grid.members(experiment)[pack][0]
     hours = None
@@ -85,7 +91,7 @@ def _without_data(experiment: Experiment, pack: str, cells: int, seconds: float)
     return {"pack": pack, "cells": cells, "core_hours": seconds / 3600, "a100_hours": hours}
 
 
-def text(found: dict) -> str:
+def text(found: dict[str, Any]) -> str:
     """The report for a person."""
     lines = [f"profile {found['profile']}: {found['cells']:,} cells in {len(found['packs'])} packs, "
              f"{found['cached']:,} stored, {found['missing']:,} to train, about {found['predicted_minutes']:.1f} core-minutes "

@@ -1,21 +1,30 @@
-"""Modules outside the repository that register data sets, models, kinds of tests or figures."""
+"""Modules outside the repository that register data sets, models, optimisers, couplings, penalties, kinds of tests or figures."""
 
 import importlib
 import importlib.util
+import sys
 import traceback
+from pathlib import Path
 
 from wdbench.errors import UserError
 
 
 def load(names: tuple[str, ...], source: str = "config.yaml") -> None:
-    """Import each module of `plugins:` in the file `source`. Raises UserError for one that is not there or fails as it is imported."""
+    """Import each module of `plugins:` in the file `source`, from that file's folder or from anywhere on the Python path.
+
+    Raises UserError for one that is not there or fails as it is imported.
+    """
+    folder = str(Path(source).resolve().parent)
+    if names and folder not in sys.path:
+        # last: a file beside the config must not stand in for a library
+        sys.path.append(folder)
     for name in names:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is not None and f"{name}.".startswith(f"{error.name}."):
                 raise UserError(f"{source}: plugins: value {name!r}: cannot be imported ({error}); "
-                                f"it must be a module on the Python path") from None
+                                f"it must be a file beside {source}, or a module on the Python path") from None
             raise UserError(f"{_place(name, error)}: {error}") from None
         except SyntaxError as error:
             raise UserError(f"{error.filename or name} line {error.lineno}: is not valid Python: {error.msg}") from None

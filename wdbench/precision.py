@@ -68,7 +68,7 @@ def ulp(w: torch.Tensor) -> torch.Tensor:
     return torch.ldexp(torch.ones_like(w), exponent - 7)
 
 
-def widened(function: Callable[..., torch.Tensor], x: torch.Tensor, *others: torch.Tensor | None) -> torch.Tensor:
+def widened(function: Callable[..., torch.Tensor], x: torch.Tensor, *others: torch.Tensor | float | None) -> torch.Tensor:
     """function(x, *others) computed in fp32 where x is of a shorter type, the result in the type of x."""
     if not x.is_floating_point() or x.itemsize >= 4:
         return function(x, *others)

@@ -11,11 +11,16 @@ arrives in its own direction: rounding noise of zero mean does not count as deca
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wdbench import affine, updates
 from wdbench import precision as precisions
+from wdbench import updates
+from wdbench.kernels import fidelity
+
+if TYPE_CHECKING:
+    from wdbench.precision import Precision
 
 MAX_COORDINATES = 1024
 POINTS = 12
@@ -51,13 +56,15 @@ class Sums:
         }
 
 
-def _subset(tensor, axis: int, stride: int):
+def _subset(tensor: Any, axis: int, stride: int) -> Any:
     """Every stride-th entry along the axis, of a tensor that is not merely broadcast along it."""
     long = isinstance(tensor, torch.Tensor) and tensor.ndim > axis and tensor.shape[axis] > 1
     return tensor.movedim(axis, 0)[::stride].movedim(0, axis) if long else tensor
 
 
-def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precision, form, prox, bits, cell_axis: int) -> None:
+def observe(sums: Sums, w: torch.Tensor, g: torch.Tensor, state: updates.State, t: int, lr: torch.Tensor | float, schedule: float,
+            optimiser: updates.Optimiser, decay: updates.Decay, precision: "Precision", form: str, prox: bool, bits: torch.Tensor | None,
+            cell_axis: int) -> None:
     """Add one step's measurement of one tensor, shaped as in `updates.step`, to `sums`.
 
     Tensors with more than MAX_COORDINATES coordinates a cell are measured on evenly spaced features of the affine layout
@@ -71,27 +78,22 @@ def observe(sums: Sums, w, g, state, t, lr, schedule, optimiser, decay, precisio
         state = updates.State(*(_subset(s, axis, stride) for s in (state.m, state.v, state.remainder)))
     nothing = decay.map(lambda value: value * 0)
 
-    def rounded(numbers):
+    def rounded(numbers: updates.Decay) -> torch.Tensor:
         new, after = updates.step(w, g, state, t, lr, schedule, optimiser, numbers, precision, form, prox, bits)
         return (new if after.remainder is None else new - after.remainder).double()
 
     start = (w if state.remainder is None else w - state.remainder).double()
     wide = updates.State(*(None if s is None else s.double() for s in (state.m, state.v)))
 
-    def ideal(numbers):
+    def ideal(numbers: updates.Decay) -> torch.Tensor:
         wider = numbers.map(lambda v: v.double() if isinstance(v, torch.Tensor) else v)
         rate = lr.double() if isinstance(lr, torch.Tensor) else lr
         return updates.step(start, g.double(), wide, t, rate, schedule, optimiser, wider, FP64, form, prox)[0]
 
-    with_decay, target = rounded(decay), ideal(decay)
-    applied, intended = with_decay - rounded(nothing), target - ideal(nothing)
-    total = lambda value: affine.total(value.double(), cell_axis)
-    sums.dot += total(applied * intended)
-    sums.intended_squared += total(intended * intended)
-    sums.applied_norm += total(applied * applied).sqrt()
-    sums.intended_norm += total(intended * intended).sqrt()
-    moving = target != start
-    sums.moved += total(moving)
-    sums.lost += total(moving & (with_decay == start))
-
-
+    dot, intended, applied, moved, lost = fidelity.sums(rounded(decay), rounded(nothing), ideal(decay), ideal(nothing), start, cell_axis)
+    sums.dot += dot
+    sums.intended_squared += intended
+    sums.applied_norm += applied.sqrt()
+    sums.intended_norm += intended.sqrt()
+    sums.moved += moved
+    sums.lost += lost

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ WRITTEN_EVERY = 1.0
 class Progress:
     """How far the whole run is, printed by whichever job finishes a chunk; a file a pack under results/progress."""
 
-    def __init__(self, experiment: Experiment, folder: Path, pack: str, total: int, done: int):
+    def __init__(self, experiment: Experiment, folder: Path, pack: str, total: int, done: int) -> None:
         self.experiment, self.pack, self.total, self.cached = experiment, pack, total, done
         self.folder = folder
         self.done, self.started, self.said, self.written = done, time.time(), 0.0, 0.0
@@ -66,7 +67,7 @@ class Progress:
               f"{fresh / spent * running if spent else 0:,.0f} cells/s{eta}  ({self.pack}: {self.done:,}/{self.total:,})",
               file=sys.stderr, flush=True)
 
-    def _states(self) -> dict[str, dict]:
+    def _states(self) -> dict[str, dict[str, Any]]:
         """State of every pack that a job has begun with the cells of this plan; one that is being replaced is passed over."""
         states = {}
         for pack, digest in self.digests.items():

@@ -11,13 +11,14 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from wdbench import rules
 from wdbench.errors import UserError
 
 PACKAGE = Path(__file__).parent
 
 _MEASURE = ("cells", "rows", "metrics", "penalties", "seeds", "oracle", "resolve", "models/families", "models/losses")
 _TRAIN = ("engine", "stack", "measure", "tokens", "endprobes", "runprobes", "dynamics", "divergence", "follow", "sphere", "affine",
-          "stacked", "lone", "updates", "precision", "probes", "schedules")
+          "stacked", "lone", "apart", "updates", "rules", "kernels", "advance", "feed", "precision", "probes", "schedules")
 # from a data set's values to a block; how the values are read does not enter, their sha256 is in a cell's id
 _DATA = tuple(f"datasets/{name}" for name in ("assembly", "colour", "designs", "disturb", "generators", "language", "options", "records",
                                               "scaling", "spec", "splits", "synthetic", "text", "tokenfile", "truth"))
@@ -27,7 +28,7 @@ _DATA = tuple(f"datasets/{name}" for name in ("assembly", "colour", "designs", "
 def digest(*parts: str) -> str:
     """16 hex digits over the syntax trees of modules or sub-packages of wdbench.
 
-    Comments, docstrings and layout do not enter; a changed formula does.
+    Comments, docstrings, annotations and layout do not enter; a changed formula does.
     """
     state = hashlib.sha256()
     for part in parts:
@@ -46,8 +47,11 @@ def _tree(source: str) -> bytes:
 
 
 def tree(source: str) -> str:
-    """Python source as a canonical dump of its syntax tree, without docstrings."""
-    module = ast.parse(source)
+    """Python source as a canonical dump of its syntax tree, without docstrings and without what is there for type checkers alone:
+    annotations of arguments, results and plain variables, and `if TYPE_CHECKING`. A field of a class keeps its annotation, which a
+    dataclass reads.
+    """
+    module = _Untyped().visit(ast.parse(source))
     for node in ast.walk(module):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -56,15 +60,40 @@ def tree(source: str) -> str:
     return ast.dump(module)
 
 
+class _Untyped(ast.NodeTransformer):
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        fields = [child if isinstance(child, ast.AnnAssign) else self.visit(child) for child in node.body]
+        node.body = [child for child in fields if child is not None]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
+        return ast.Assign([node.target], node.value, lineno=node.lineno) if node.value is not None else None
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
+        return None if node.module in ("typing", "collections.abc", "numpy.typing") else node
+
+
 @cache
-def governing(model: str, optimiser: str) -> str:
-    """16 hex digits: the code that decides what a cell of that model and optimiser yields.
+def governing(model: str, optimiser: str, coupling: str | None = None) -> str:
+    """16 hex digits: the code that decides what a cell of that model, optimiser and coupling yields.
 
     Of the models only the family's own module and what it imports: another family, or a further one, changes nothing here. The
-    module of a plugin counts too.
+    modules of plugins count too, each for what it registers.
     """
     parts = (*_MEASURE, *_DATA) if optimiser == "exact" else (*_MEASURE, *_DATA, *_TRAIN)
     name = model.partition(":")[0]
+    outside = [file for file in (rules.source(optimiser), rules.source(coupling or "")) if file is not None]
     if name in ("linear", "logistic", "softmax"):
         module = "wdbench.models.linear"
     else:
@@ -73,9 +102,18 @@ def governing(model: str, optimiser: str) -> str:
 
         module = models.FAMILIES[name].build.__module__
     if module.startswith("wdbench."):
-        return digest(*dict.fromkeys((*parts, *siblings(module))))
-    source = Path(sys.modules[module].__file__).read_text(encoding="utf-8")
-    return hashlib.sha256((digest(*parts) + tree(source)).encode()).hexdigest()[:16]
+        own = digest(*dict.fromkeys((*parts, *siblings(module))))
+    else:
+        own, outside = digest(*parts), [Path(sys.modules[module].__file__), *outside]
+    if not outside:
+        return own
+    return hashlib.sha256((own + "".join(tree(file.read_text(encoding="utf-8")) for file in outside)).encode()).hexdigest()[:16]
+
+
+def outside() -> str:
+    """16 hex digits over the files of all couplings from outside; empty where there are none."""
+    files = sorted({rules.source(name) for name in rules.couplings})
+    return hashlib.sha256("".join(tree(file.read_text(encoding="utf-8")) for file in files).encode()).hexdigest()[:16] if files else ""
 
 
 def siblings(module: str) -> list[str]:
@@ -117,7 +155,7 @@ def platform_facts(device: str = "cpu") -> dict[str, str]:
 
 def commit(folder: str | Path = ".") -> dict[str, str | bool | None]:
     """Commit, whether the tree differs from it, and its date; None where this is no git checkout."""
-    def git(*words):
+    def git(*words: str) -> str | None:
         done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 

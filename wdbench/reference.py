@@ -4,11 +4,12 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wdbench import atomic, judging, sealing, work
+from wdbench import atomic, frames, judging, sealing, work
 from wdbench.comparing import VERDICT_KEYS, changed_verdicts
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
@@ -66,7 +67,7 @@ def outside(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     both = a[columns].merge(b[columns], on=VERDICT_KEYS, suffixes=("_a", "_b"))
     both = both[both["kind_a"].ne("identity") & both["estimate_a"].notna() & both["estimate_b"].notna()]
     half = [(both[f"ci_high_{side}"] - both[f"ci_low_{side}"]).fillna(0.0) / 2 for side in "ab"]
-    both["joint"] = np.maximum(np.hypot(*half), ROUNDING * np.maximum(both["estimate_a"].abs(), 1.0))
+    both["joint"] = np.maximum(np.hypot(half[0], half[1]), ROUNDING * np.maximum(both["estimate_a"].abs(), 1.0))
     far = (both["estimate_a"] - both["estimate_b"]).abs() > both["joint"]
     return both.loc[far, [*VERDICT_KEYS, "estimate_a", "estimate_b", "joint"]]
 
@@ -111,7 +112,8 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
 
 def marks(profile: str) -> tuple[str, str]:
     """The lines of README.md between which the verdicts of a profile stand."""
-    return tuple(f"<!-- verdicts{'' if profile == 'core' else f' of {profile}'}: {side} -->" for side in ("begin", "end"))
+    name = "verdicts" if profile == "core" else f"verdicts of {profile}"
+    return f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
 
 
 def _with_table(readme: Path, between: tuple[str, str], table: str) -> str:
@@ -133,26 +135,27 @@ def verdict_table(verdicts: pd.DataFrame, titles: Mapping[str, str] | None = Non
     """
     elsewhere = _of_another_profile(verdicts)
     lines = ["| claim | sentence | verdict | effect [95 %]; identities: measured and bound | n |", "|---|---|---|---|---|"]
-    for row in verdicts[verdicts["dataset"].eq("all") & ~elsewhere].itertuples():
-        title = (titles or {}).get(row.claim_id)
-        sentence = _cell(row.sentence) + (f"<br>*{_cell(title)}*" if title else "")
-        verdict = f"**{row.verdict}**" + (" (post hoc)" if str(row.post_hoc) == "True" else "")
-        number = "" if pd.isna(row.n) or row.verdict == "not_tested" else f"{int(row.n)}"
-        lines.append(f"| {row.claim_id} | {sentence} | {verdict} | {_effect(row)} | {number} |")
+    for row in frames.records(verdicts[verdicts["dataset"].eq("all") & ~elsewhere]):
+        title = (titles or {}).get(str(row["claim_id"]))
+        sentence = _cell(str(row["sentence"])) + (f"<br>*{_cell(title)}*" if title else "")
+        verdict = f"**{row['verdict']}**" + (" (post hoc)" if str(row["post_hoc"]) == "True" else "")
+        number = "" if pd.isna(row["n"]) or row["verdict"] == "not_tested" else f"{int(row['n'])}"
+        lines.append(f"| {row['claim_id']} | {sentence} | {verdict} | {_effect(row)} | {number} |")
     if elsewhere.any():
         lines += ["", f"{int(elsewhere.sum())} more claims are about runs of other profiles (`show claims` names the command)."]
     return "\n".join(lines)
 
 
-def _effect(row) -> str:
-    if row.verdict == "not_tested" or pd.isna(row.estimate):
+def _effect(row: Mapping[str, Any]) -> str:
+    estimate, margin = row["estimate"], row["margin"]
+    if row["verdict"] == "not_tested" or pd.isna(estimate):
         return ""
-    if row.kind == "identity":
+    if row["kind"] == "identity":
         # which side of its bound a number is on says whether it is an error or a difference that must be there
-        below = row.estimate < row.margin or row.estimate == row.margin and row.verdict == "holds"
-        return f"{row.estimate:.3g} {'≤' if below else '≥'} {row.margin:.3g}"
-    interval = "" if pd.isna(row.ci_low) else f" [{row.ci_low:.3g}, {row.ci_high:.3g}]"
-    return f"{row.estimate:.3g}{interval}"
+        below = estimate < margin or estimate == margin and row["verdict"] == "holds"
+        return f"{estimate:.3g} {'≤' if below else '≥'} {margin:.3g}"
+    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.3g}, {row['ci_high']:.3g}]"
+    return f"{estimate:.3g}{interval}"
 
 
 def _cell(text: str) -> str:

@@ -6,16 +6,21 @@ Everything that a row's numbers depend on is called from here; the store, the wo
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from wdbench import datasets, oracle, penalties, rows
+from wdbench import datasets, oracle, penalties, rows, rules
 from wdbench.cells import BIAS_SHARE, FORMS, Data, Program, Run
 from wdbench.errors import UserError
 from wdbench.grid import Cell
+
+if TYPE_CHECKING:
+    from wdbench.datasets.records import Block
+    from wdbench.measure import Outcome
 
 WIDE = 2000
 
@@ -47,7 +52,8 @@ def absolute_lambda(cell: Cell) -> float:
     if cell.lam_unit == "clock":
         return cell.lam / (cell.steps * (1.0 if cell.coupling == "independent" else absolute_lr(cell)))
     scales = _scales(cell.dataset)
-    anchor = {"l1": scales.l1, "l2": scales.l2, "elastic": scales.l1 / (cell.l1_ratio or 1.0)}[cell.penalty]
+    share, _ = penalties.PENALTIES[cell.penalty].shares(cell.l1_ratio)
+    anchor = scales.l1 / share if share else scales.l2
     return cell.lam * anchor
 
 
@@ -58,18 +64,18 @@ def absolute_lr(cell: Cell) -> float:
     """
     if cell.lr_unit == "absolute":
         return cell.lr
-    if cell.optimiser == "adam":
-        raise UserError("config.yaml: lr.adam.unit: value 'relative': Adam's step does not scale with 1/L; write absolute")
+    if cell.optimiser not in ("sgd", "momentum", "nesterov"):
+        raise UserError(f"config.yaml: lr.{cell.optimiser}.unit: value 'relative': its step does not scale with 1/L; write absolute")
     gain = 1.0 - cell.beta1 if cell.optimiser in ("momentum", "nesterov") else 1.0
     return cell.lr * gain / _smoothness(cell.dataset, cell.batch_size)
 
 
-def problem(cell: Cell) -> tuple:
+def problem(cell: Cell) -> tuple[Any, ...]:
     """What decides a convex cell's exact minimiser: block, model, penalty and mask."""
     return cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.lam, cell.lam_unit, cell.decay_mask
 
 
-def _tolerance(block) -> float:
+def _tolerance(block: "Block") -> float:
     """Certificate over F that the solver must reach. Wide problems get a looser one, still far below any trained cell's gap."""
     return 1e-9 if block.X["train"].shape[1] * block.n_outputs < WIDE else 1e-6
 
@@ -83,7 +89,7 @@ def solve(cells: list[Cell]) -> Iterator[tuple[Cell, "oracle.Solution"]]:
                                        _tolerance(block)), strict=True)
 
 
-def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
+def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict[str, Any]:
     lam = absolute_lambda(cell)
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, lam)
     return {
@@ -101,7 +107,7 @@ def _identity(cell: Cell, cell_id: str, sha: str, lr: float | None) -> dict:
     }
 
 
-def _finish_networks(outcomes, block, identities, probes: str) -> list[dict]:
+def _finish_networks(outcomes: "list[Outcome]", block: "Block", identities: list[dict[str, Any]], probes: str) -> list[dict[str, Any]]:
     """Rows of networks of one block and program; probes: its probes, joined by +."""
     outputs = {
         iterate: {split: np.stack([o.outputs[iterate][split] for o in outcomes], 1) for split in splits}
@@ -118,7 +124,7 @@ def _finish_networks(outcomes, block, identities, probes: str) -> list[dict]:
     return finished
 
 
-def _finish_language(outcomes, block, identities) -> list[dict]:
+def _finish_language(outcomes: "list[Outcome]", block: "Block", identities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of language models of one block, whose losses and errors were taken where they were trained."""
     measured = rows.measure_weights(np.stack([o.weight for o in outcomes]), np.stack([o.bias for o in outcomes]))
     finished = []
@@ -129,7 +135,8 @@ def _finish_language(outcomes, block, identities) -> list[dict]:
     return finished
 
 
-def _finish(cells, weight, bias, block, solutions, identities) -> list[dict]:
+def _finish(cells: list[Cell], weight: np.ndarray, bias: np.ndarray, block: "Block", solutions: Sequence[oracle.Solution | None],
+            identities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of cells of one block from their weights [C, d, k], [C, k]; `solutions` per cell, or None."""
     measured = rows.measure(block, weight, bias)
     finished = []
@@ -154,7 +161,7 @@ def _finish(cells, weight, bias, block, solutions, identities) -> list[dict]:
 
 def exact_rows(cells: dict[Cell, str], sha: str, supports: frozenset[str]) -> Iterator[dict[str, pd.DataFrame]]:
     """Chunks {rows, supports} of exact cells; `cells` maps a cell to its id, `supports` are ids whose non-zeros are kept."""
-    blocks: dict[tuple, dict[tuple, list[Cell]]] = defaultdict(lambda: defaultdict(list))
+    blocks: dict[tuple[Any, ...], dict[tuple[Any, ...], list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         blocks[cell.dataset, cell.replicate][cell.penalty, cell.l1_ratio, cell.decay_mask].append(cell)
     for (spec, replicate), problems in blocks.items():
@@ -193,7 +200,7 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
         started = time.perf_counter()
         for chunk in engine.train(runs, data, device):
             seconds = (time.perf_counter() - started) / len(chunk)
-            by_replicate: dict[int, list] = defaultdict(list)
+            by_replicate: dict[int, list[Any]] = defaultdict(list)
             for position, outcome in chunk:
                 by_replicate[members[position].replicate].append((members[position], runs[position], outcome))
             table, track = [], []
@@ -211,12 +218,12 @@ def trained_rows(cells: dict[Cell, str], sha: str, solution_of: Callable[[Cell],
                 for row, (_, _, outcome) in zip(part, found, strict=True):
                     table.append(_with_status(row | outcome.probe, outcome) | {"train_seconds": seconds})
                     track += [(row["cell_id"], *point) for point in outcome.trajectory]
-            yield {"rows": pd.DataFrame(table),
-                   "trajectories": pd.DataFrame(track, columns=["cell_id", "step", "train_loss", "val_loss", "weight_norm"])}
+            columns = ["cell_id", "step", "train_loss", "val_loss", "test_loss", "weight_norm"]
+            yield {"rows": pd.DataFrame(table), "trajectories": pd.DataFrame(track, columns=columns).astype({"test_loss": float})}
             started = time.perf_counter()
 
 
-def _with_status(row: dict, outcome) -> dict:
+def _with_status(row: dict[str, Any], outcome: "Outcome") -> dict[str, Any]:
     """A diverged cell keeps its identity and its record; what was measured on its last weights is no result."""
     row |= {"last_finite_loss": outcome.last_finite_loss}
     if outcome.diverged_step is None:
@@ -240,16 +247,20 @@ _RESULTS = (
 _PROBED = ("rotation", "gradient_noise", "noise_scale", "grad_", "radial_", "init_distance", "init_cosine", "loss_slope", "linf_")
 
 
+def _form(coupling: str) -> str:
+    return rules.couplings[coupling].form if coupling in rules.couplings else FORMS[coupling]
+
+
 def _run(cell: Cell) -> Run:
     lambda1, lambda2 = penalties.split(cell.penalty, cell.l1_ratio, absolute_lambda(cell))
     program = Program(cell.model, cell.optimiser, cell.precision, cell.rounding, cell.schedule, cell.steps,
-                             cell.batch_size, FORMS[cell.coupling], lambda1 > 0, cell.ema, cell.probes, cell.beta1, cell.beta2,
+                             cell.batch_size, _form(cell.coupling), lambda1 > 0, cell.ema, cell.probes, cell.beta1, cell.beta2,
                              cell.sphere)
     return Run(program, cell.coupling, lambda1, lambda2, absolute_lr(cell), cell.decay_mask, cell.init_scale, cell.replicate,
                cell.decay_phase, math.inf if cell.clip is None else cell.clip)
 
 
-def _data(spec: str, block) -> Data:
+def _data(spec: str, block: "Block") -> Data:
     if hasattr(block.X["train"], "tocsr"):
         raise UserError(f"config.yaml: data set {spec!r}: its rows are sparse and only the exact solver takes those; "
                         f"train on {spec}:top=1000 instead")

@@ -1,16 +1,22 @@
 """From final weights to the measured columns of a results row, for a stack of solutions of one block."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdbench import metrics
 
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from wdbench.datasets.records import Block
+
 # fp64 products give a column the same bits in every slot of a multiple of 24 columns; see `affine.ARMS_MULTIPLE`
 _PAD = 24
 
 
-def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def measure(block: "Block", weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
     """Columns [C] of C solutions, weight [C, d, k], bias [C, k], on a `datasets.Block`.
 
     Losses are data losses. Where the block has a truth, test loss (and binary test error) are its exact expectation. A
@@ -29,7 +35,7 @@ def measure(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray
     return {name: value[:count] for name, value in columns.items()}
 
 
-def measure_network(block, outputs: dict[str, dict[str, np.ndarray]], weight: np.ndarray, bias: np.ndarray,
+def measure_network(block: "Block", outputs: dict[str, dict[str, np.ndarray]], weight: np.ndarray, bias: np.ndarray,
                     head_norms: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Columns [C] of C networks: outputs iterate -> split -> [n, C, k], penalised weights [C, p], the other parameters [C, q].
 
@@ -50,13 +56,13 @@ def measure_weights(weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarra
     return metrics.weights(weight[:, :, None], bias) | {"weights_sha256": _sha256(weight, bias)}
 
 
-def tempered(block, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def tempered(block: "Block", outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """temperature and tempered_nll [C] of classifiers, split -> [n, C, k]: T fitted on the validation rows, then held to the test rows."""
     found = metrics.temperature(outputs["val"], block.y["val"])
     return {"temperature": found, "tempered_nll": metrics.tempered_nll(outputs["test"], block.y["test"], found)}
 
 
-def _losses(block, outputs) -> dict[str, np.ndarray]:
+def _losses(block: "Block", outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     columns = {}
     for split, z in outputs.items():
         columns[f"{split}_loss"] = metrics.data_loss(z, block.y[split], block.task)
@@ -65,7 +71,7 @@ def _losses(block, outputs) -> dict[str, np.ndarray]:
     return columns
 
 
-def _classification(block, outputs) -> dict[str, np.ndarray]:
+def _classification(block: "Block", outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if block.task == "regression":
         return {}
     # the rarest classes of the training rows, so that the choice never looks at the test rows
@@ -81,7 +87,7 @@ def _sha256(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     ])
 
 
-def _outputs(x, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _outputs(x: "np.ndarray | sparse.csr_matrix", weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Outputs [n, C, k] in fp64."""
     solutions, features, outputs = weight.shape
     wide = np.ascontiguousarray(weight.transpose(1, 0, 2).reshape(features, solutions * outputs))
@@ -94,7 +100,7 @@ def _outputs(x, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     return z.reshape(x.shape[0], solutions, outputs) + bias[None]
 
 
-def _against_truth(block, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def _against_truth(block: "Block", weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
     columns, truth = {}, block.truth
     if block.n_outputs == 1:
         flat, offset = weight[:, :, 0].T, bias[:, 0]

@@ -15,7 +15,8 @@ before a drop, or the whole run where the schedule has no drop).
     ball       of decoupled Adam: how much of the network sits on the ball that decay keeps to  (dynamics/ball.py)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +25,11 @@ from wdbench import schedules
 from wdbench.cells import DECAY_SHARE
 from wdbench.dynamics import ball, noise, path, plateau, rotation, spikes
 from wdbench.dynamics.stackwise import groups
+
+if TYPE_CHECKING:
+    from wdbench.cells import Program
+    from wdbench.stack import Network, Stack
+    from wdbench.updates import Decay, Optimiser
 
 PROBES = ("ball", "noise", "path", "plateau", "rotation", "spikes")
 ROTATION_STEPS, NOISE_STEPS, PATH_STEPS, PLATEAU_STEPS = 100, 32, 16, 20
@@ -35,7 +41,7 @@ def evenly(after: int, last: int, count: int) -> frozenset[int]:
     return frozenset(int(t) for t in np.linspace(last, after, min(count, last - after), endpoint=False).round())
 
 
-def probe_steps(names: set[str], turn: int, steps: int) -> dict[str, frozenset[int]]:
+def probe_steps(names: set[str], turn: int, steps: int) -> dict[str, Collection[int]]:
     """What is read at which steps of 1..steps, for the probes asked for; `turn`: last step at the large learning rate."""
     half, window = steps // 2, turn // 2
     spaced = np.geomspace(window + 1, turn, min(PLATEAU_STEPS, turn - window)).round()
@@ -57,7 +63,8 @@ class Monitor:
     train_loss() -> [R, C] training loss of the network as it stands. Numbers of the stack are [R, C].
     """
 
-    def __init__(self, program, stack, network, optimiser, options, train_loss: Callable[[], torch.Tensor]):
+    def __init__(self, program: "Program", stack: "Stack", network: "Network", optimiser: "Optimiser", options: Mapping[str, Any],
+                 train_loss: Callable[[], torch.Tensor]) -> None:
         names = set(program.probes.split("+")) & set(PROBES)
         self.at = probe_steps(names, schedules.turn(program.schedule, program.steps), program.steps)
         self.stack, self.network, self.optimiser, self.train_loss = stack, network, optimiser, train_loss
@@ -83,7 +90,8 @@ class Monitor:
     def _at(self, name: str, t: int) -> bool:
         return t in self.at.get(name, ())
 
-    def before(self, t: int, schedule: float, x, y, loss, grads, numbers, lr) -> None:
+    def before(self, t: int, schedule: float, x: torch.Tensor, y: torch.Tensor, loss: torch.Tensor, grads: dict[str, torch.Tensor],
+               numbers: "dict[str, Decay]", lr: torch.Tensor) -> None:
         """Before the update of step t = 1, 2, ...: schedule s_t, the step's batch, its loss [R, C], the gradients of the data loss,
         each tensor's decay numbers, eta_max [R, C].
         """
@@ -131,7 +139,7 @@ class Monitor:
                 found |= ball.columns(self.network.params, self.radii) | self.ball
         return found
 
-    def _expect(self, schedule: float, numbers, lr) -> None:
+    def _expect(self, schedule: float, numbers: "dict[str, Decay]", lr: torch.Tensor) -> None:
         """Open a step of rotation: keep the weights, and add up the square of the angle that Kosson et al. predict for it."""
         if self.turns is None:
             self.turns = rotation.Rotation.start(self.network.params, self._rotated)

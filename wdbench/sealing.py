@@ -9,6 +9,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -54,7 +55,7 @@ def content(path: str | Path) -> bytes:
     return found
 
 
-def read(path: str | Path, **options) -> pd.DataFrame:
+def read(path: str | Path, **options: Any) -> pd.DataFrame:
     """A table, checked; options: those of pandas for its format. Raises as `content`, and Damaged where it cannot be parsed."""
     path = Path(path)
     stream = io.BytesIO(content(path))
@@ -64,7 +65,7 @@ def read(path: str | Path, **options) -> pd.DataFrame:
         raise Damaged(f"{path}: damaged ({error}); {_cure(path)}") from None
 
 
-def manifest(folder: str | Path) -> dict:
+def manifest(folder: str | Path) -> dict[str, Any]:
     """The provenance of a run. Raises UserError where it is missing, Damaged where it is not JSON."""
     path = Path(folder) / "manifest.json"
     try:

@@ -1,8 +1,7 @@
 """What `wdbench show` prints: the rows and columns of each kind of table."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TextIO
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import pandas as pd
 from pandas import DataFrame
@@ -11,8 +10,9 @@ from wdbench import filters, sealing
 from wdbench.conclusions import controls
 from wdbench.config.claims import Claim
 from wdbench.errors import UserError
+from wdbench.export import Sheet
 from wdbench.figures import labels, words
-from wdbench.terminal import facts, is_terminal, table
+from wdbench.terminal import Out, facts, is_terminal, say, table
 
 Load = Callable[[str], DataFrame]
 
@@ -40,23 +40,29 @@ REPLICATION_COLUMNS = "claim_id variant detail main_verdict verdict stands main_
 IDENTITY_COLUMNS = ("identity check case kind inputs max_error relation tolerance unit result").split()
 # beside a relation >= a number is no error: it had to be that large
 IDENTITY_HEADERS = ["measured" if c == "max_error" else "bound" if c == "tolerance" else c for c in IDENTITY_COLUMNS]
+# every other published table is shown as it is
+TABLES = ("verdicts", "effects", "selected", "summary", "plan", "trajectories", "supports", "oracle", "datasets", "mechanism_pairs",
+          "precision", "torch_flags", "calibration", "published", "dictionary")
+
+
 def show(
     load: Load,
     claims: Sequence[Claim],
     what: str,
     name: str | None = None,
     where: str | None = None,
-    out: TextIO | None = None,
+    out: Out | None = None,
 ) -> None:
-    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms, controls, replication.
+    """Print what `wdbench show` asks for: runs, claims, claim ID, cell ID, identities, advice, mechanisms, controls, replication; or one
+    of TABLES with all of its columns.
 
     load: name of a published table -> the table. where: a filter over the rows shown. Raises UserError for an
     unknown id, a missing one, or a filter that does not fit.
     """
     kinds = {"runs": _runs, "claims": _claims, "claim": _claim, "cell": _cell, "identities": _identities,
              "advice": _advice, "mechanisms": _mechanisms, "controls": _controls, "replication": _replication}
-    if what not in kinds:
-        raise UserError(f"show: value {what!r}: valid: {', '.join(kinds)}")
+    if what not in kinds and what not in TABLES:
+        raise UserError(f"show: value {what!r}: valid: {', '.join((*kinds, *TABLES))}")
     if what in ("claim", "cell") and not name:
         raise UserError(
             f"show {what}: needs an id, as in: wdbench show {what} {claims[0].id if what == 'claim' and claims else 'ID'}"
@@ -67,17 +73,23 @@ def show(
         raise UserError(f"--where: value {where!r}: an empty filter; leave --where out to see every row")
     if where is not None and what == "cell":
         raise UserError(f"--where: value {where!r}: show cell has one row, that of its id; valid: no filter")
-    kinds[what](load, claims, name, where or "", out or sys.stdout)
+    if what in kinds:
+        kinds[what](load, claims, name, where or "", out or sys.stdout)
+        return
+    rows = _filtered(load(what), where or "")
+    columns = [str(name) for name in rows]
+    table(columns, _records(rows, columns), out, title=f"{len(rows)} rows")
 
 
-def registrations(rows: DataFrame, name: str | None, where: str | None, out: TextIO | None = None) -> None:
+def registrations(rows: DataFrame, name: str | None, where: str | None, out: Out | None = None) -> None:
     """Print a table of `claims.history`; name: one claim. Raises UserError for an unknown one, or a filter that does not fit."""
     if name is not None:
         if name not in set(rows["claim_id"]):
             raise UserError(f"show registrations: value {name!r}: unknown claim; valid: {', '.join(rows['claim_id'])}")
         rows = rows[rows["claim_id"] == name]
     rows = _filtered(rows, where or "")
-    table(list(rows), _records(rows, list(rows)), out, title=f"{len(rows)} claims", most=len(rows))
+    columns = [str(name) for name in rows]
+    table(columns, _records(rows, columns), out, title=f"{len(rows)} claims", most=len(rows))
 
 
 def _filtered(rows: DataFrame, where: str) -> DataFrame:
@@ -89,11 +101,11 @@ def _filtered(rows: DataFrame, where: str) -> DataFrame:
     return parsed.rows(rows)
 
 
-def _records(rows: DataFrame, columns: Sequence[str]) -> list[tuple]:
+def _records(rows: DataFrame, columns: Sequence[str]) -> list[tuple[object, ...]]:
     return list(rows[list(columns)].astype(object).itertuples(index=False, name=None))
 
 
-def _runs(load, claims, name, where, out) -> None:
+def _runs(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("runs"), where)
     columns = [column for column in RUN_COLUMNS if column in rows]
     if is_terminal(out):  # columns without a value in these rows take room from the others
@@ -101,7 +113,7 @@ def _runs(load, claims, name, where, out) -> None:
     table(columns, _records(rows, columns), out, title=f"{len(rows)} cells")
 
 
-def _claims(load, claims, name, where, out) -> None:
+def _claims(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     known = {claim.id: claim for claim in claims}
     rows = load("verdicts")
     overall = (
@@ -132,12 +144,12 @@ def _claims(load, claims, name, where, out) -> None:
         )
     table(("claim", "verdict", "estimate [interval]", "n", "sentence"), found, out)
     counted = overall["verdict"].value_counts()
-    text = ", ".join(f"{n} {labels.VERDICTS.get(v, v)}" for v, n in counted.items())
+    text = ", ".join(f"{n} {labels.VERDICTS.get(str(v), str(v))}" for v, n in counted.items())
     example = overall["claim_id"].iloc[0] if len(overall) else "ID"
-    print(f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {example}", file=out)
+    say(f"\n{len(overall)} claims: {text}. One of them: wdbench show claim {example}", out)
     doubted = [claim_id for claim_id in overall["claim_id"] if claim_id in _doubts(load)]
     if doubted:
-        print(f"In doubt, since a control of their studies failed (controls.csv): {', '.join(doubted)}", file=out)
+        say(f"In doubt, since a control of their studies failed (controls.csv): {', '.join(doubted)}", out)
 
 
 def _doubts(load: Load) -> dict[str, list[str]]:
@@ -149,7 +161,7 @@ def _doubts(load: Load) -> dict[str, list[str]]:
         return {}
 
 
-def _claim(load, claims, name, where, out) -> None:
+def _claim(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     known = {claim.id: claim for claim in claims}
     if name not in known:
         raise UserError(f"show claim: value {name!r}: unknown claim; valid: {', '.join(known)}")
@@ -157,7 +169,9 @@ def _claim(load, claims, name, where, out) -> None:
     rows = _filtered(verdicts[verdicts["claim_id"] == name], where)
     overall = next((row for row in rows.to_dict("records") if row["dataset"] == "all"), None)
     doubts = _doubts(load).get(claim.id, [])
-    facts(_claim_facts(claim, overall or {}) + [("in doubt", f"a control failed: {doubt}") for doubt in doubts], out)
+    if not isinstance(out, Sheet):
+        # a document's table is the verdicts by themselves
+        facts(_claim_facts(claim, overall or {}) + [("in doubt", f"a control failed: {doubt}") for doubt in doubts], out)
     if claim.kind == "identity":
         _identities(load, claims, claim.identity, "", out)
         return
@@ -177,7 +191,7 @@ def _claim(load, claims, name, where, out) -> None:
         )
         for row in rows.to_dict("records")
     ]
-    print(file=out)
+    say("", out)
     table(
         ("data set", "verdict", "estimate [interval]", "n", "p (Holm)", "MDE", "naive way", "reason"),
         found,
@@ -185,7 +199,7 @@ def _claim(load, claims, name, where, out) -> None:
     )
 
 
-def _claim_facts(claim: Claim, overall: Mapping) -> list[tuple[str, object]]:
+def _claim_facts(claim: Claim, overall: Mapping[Hashable, object]) -> list[tuple[str, object]]:
     """What is known of a claim as a whole; empty facts left out."""
     told = {
         "claim": claim.id,
@@ -206,18 +220,18 @@ def _claim_facts(claim: Claim, overall: Mapping) -> list[tuple[str, object]]:
     return [(name, value) for name, value in told.items() if not words.missing(value) and str(value)]
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return "" if words.missing(value) else str(value)
 
 
-def _naive(row, claim: Claim) -> str:
+def _naive(row: Mapping[Hashable, object], claim: Claim) -> str:
     verdict = _text(row.get("naive_verdict"))
     return f"{words.effect_value(row.get('naive_estimate'), claim)} {verdict}" if verdict else ""
 
 
-def _cell(load, claims, name, where, out) -> None:
+def _cell(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     runs = load("runs")
-    hits = runs[runs["cell_id"].astype(str).str.startswith(name)]
+    hits = runs[runs["cell_id"].astype(str).str.startswith(name or "")]
     if hits["cell_id"].nunique() != 1:
         found = "no cell begins" if hits.empty else f"{hits['cell_id'].nunique()} cells begin"
         raise UserError(f"show cell: value {name!r}: {found} with it; wdbench show runs lists them")
@@ -225,7 +239,7 @@ def _cell(load, claims, name, where, out) -> None:
     facts([(column, row[column]) for column in hits.columns if not pd.isna(row[column])], out)
 
 
-def _advice(load, claims, name, where, out) -> None:
+def _advice(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("advice"), where)
     if not is_terminal(out):
         table(ADVICE_COLUMNS, _records(rows, ADVICE_COLUMNS), out)
@@ -240,27 +254,27 @@ def _advice(load, claims, name, where, out) -> None:
     table(("model", "precision", "question", "advice", "effect [interval]", "rests on", "verdict"), found, out,
           most=len(found))
     count = int(rows["advice"].notna().sum())
-    print(f"\n{count} pieces of advice; {len(rows) - count} times none, since no verdict supports any", file=out)
+    say(f"\n{count} pieces of advice; {len(rows) - count} times none, since no verdict supports any", out)
 
 
-def _mechanisms(load, claims, name, where, out) -> None:
+def _mechanisms(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("mechanisms"), where)
     if is_terminal(out):
         rows = rows[rows["story"].notna()]
     table(MECHANISM_COLUMNS, _records(rows, MECHANISM_COLUMNS), out)
 
 
-def _controls(load, claims, name, where, out) -> None:
+def _controls(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("controls"), where)
     table(CONTROL_COLUMNS, _records(rows, CONTROL_COLUMNS), out)
 
 
-def _replication(load, claims, name, where, out) -> None:
+def _replication(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("replication"), where)
     table(REPLICATION_COLUMNS, _records(rows, REPLICATION_COLUMNS), out)
 
 
-def _identities(load, claims, name, where, out) -> None:
+def _identities(load: Load, claims: Sequence[Claim], name: str | None, where: str, out: Out) -> None:
     rows = _filtered(load("identities"), where)
     known = list(dict.fromkeys(rows["identity"]))
     if name:

@@ -6,15 +6,20 @@ but to make that step a little longer: the direction of (1 - eta lambda) w - eta
 `epoch` is what the paper's own code does, and lets the norm drift in between.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from wdbench.follow import norm
+
+if TYPE_CHECKING:
+    from wdbench.stack import Network, Stack
 
 
 class Sphere:
     """Initial norms of a stack's hidden matrices, and when they are restored."""
 
-    def __init__(self, kind: str, stack, network, rows: list[int], batch: int, device):
+    def __init__(self, kind: str, stack: "Stack", network: "Network", rows: list[int], batch: int, device: str) -> None:
         """kind: none, step or epoch; rows: training rows of each replicate, of which an epoch takes rows // batch batches."""
         every = {"none": [0] * len(rows), "step": [1] * len(rows), "epoch": [count // batch for count in rows]}[kind]
         self.every = torch.tensor(every, device=device)[:, None]

@@ -1,22 +1,27 @@
 """The stacked form of a program's cells: a rectangle of per-cell numbers, and parameters that broadcast against them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from wdbench import affine, lone, schedules, seeds, stacked, updates
+from wdbench import affine, apart, lone, schedules, seeds, stacked, updates
 from wdbench import precision as precisions
 from wdbench.cells import DECAY_SHARE, FOLLOWERS
 
+if TYPE_CHECKING:
+    from wdbench.cells import Data, Run
+    from wdbench.models.families import Family
 
-def padded(arms: int, precision: str, family, task: str, lone: bool = False) -> int:
+
+def padded(arms: int, precision: str, family: "Family", task: str, lone: bool = False, device: str = "cpu") -> int:
     """Arms that a stack is filled up to. A language model's products and sums run within a cell, and so do those of a model that is
-    trained alone (`lone.py`): they need no company.
+    trained alone (`lone.py`) or apart (`apart.py`): they need no company.
     """
-    if task == "language" or lone:
+    if task == "language" or lone or apart.is_apart(family.name, device):
         return arms
     master = precisions.make(precision, "kahan" if precision == "bf16_weights" else "none").master
     multiple = affine.ARMS_MULTIPLE[master] if family.affine else stacked.ARMS_MULTIPLE
@@ -26,15 +31,16 @@ def padded(arms: int, precision: str, family, task: str, lone: bool = False) -> 
 class Stack:
     """Numbers [R, C] of a chunk, padded by repeating each replicate's first cell."""
 
-    def __init__(self, runs, chunk, precision, dtype, family, task, alone: bool = False):
+    def __init__(self, runs: "Sequence[Run]", chunk: Mapping[int, list[int]], precision: str, dtype: torch.dtype,
+                 family: "Family", task: str, alone: bool = False, device: str = "cpu") -> None:
         self.replicates = list(chunk)
-        arms = padded(max(len(members) for members in chunk.values()), precision, family, task, alone)
+        arms = padded(max(len(members) for members in chunk.values()), precision, family, task, alone, device)
         self.positions = [members + members[:1] * (arms - len(members)) for members in chunk.values()]
         self.runs = [[runs[p] for p in row] for row in self.positions]
         self.dtype, self.lone = dtype, alone
         self.shape = (len(self.replicates), arms)
 
-    def numbers(self, function) -> torch.Tensor:
+    def numbers(self, function: "Callable[[Run], float]") -> torch.Tensor:
         return torch.tensor([[function(run) for run in row] for row in self.runs], dtype=self.dtype)
 
     def shares(self, group: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,44 +51,30 @@ class Stack:
         return both[..., 0], both[..., 1]
 
 
-# bytes of the training rows of a replicate that are held in the type they are computed in; of more, each batch is converted by itself
-HELD_BYTES = 2**28
-
-
-def held(array, dtype: torch.dtype, device):
-    """Rows [n, ...] as one tensor where it is no larger than HELD_BYTES, else the array itself; `taken` reads from either."""
-    if np.prod(array.shape, dtype=float) * dtype.itemsize > HELD_BYTES or not isinstance(array, np.ndarray):
-        return array
-    # a file that is mapped read-only is copied: torch knows no tensor that must not be written to
-    return torch.as_tensor(np.require(array, requirements="W")).to(device=device, dtype=dtype)
-
-
-def taken(kept, rows: np.ndarray, dtype: torch.dtype, device) -> torch.Tensor:
-    """The rows numbered `rows` of what `held` kept."""
-    if isinstance(kept, torch.Tensor):
-        return kept[torch.as_tensor(rows)]
-    return torch.as_tensor(np.ascontiguousarray(kept[rows])).to(device=device, dtype=dtype)
-
-
 def input_type(task: str, dtype: torch.dtype) -> torch.dtype:
     """The type a model's inputs are held in: `dtype`; the symbols of a language are integers."""
     return torch.int64 if task == "language" else dtype
 
 
-def inputs(array: np.ndarray, task: str, dtype: torch.dtype, device) -> torch.Tensor:
+def inputs(array: np.ndarray, task: str, dtype: torch.dtype, device: str) -> torch.Tensor:
     """Rows as a model takes them: in `dtype`; the symbols of a language as integers."""
     return torch.as_tensor(array).to(device=device, dtype=input_type(task, dtype))
 
 
 @dataclass
 class Network:
-    """Stacked parameters with the layout-dependent operations on them."""
+    """Stacked parameters with the layout-dependent operations on them.
+
+    gradient(x, y) -> (mean data loss [R, C], gradients keyed and shaped like params); in_place is the same function for training, whose
+    gradients may lie in memory that the next call of it writes to.
+    """
 
     params: dict[str, torch.Tensor]
     cell_axis: int
     group: Callable[[str], str]
     frozen: Callable[[str], bool] = lambda name: False  # noqa: E731
     gradient: Callable | None = None
+    in_place: Callable | None = None
     predict: Callable | None = None
     outputs: int = 1
     module: torch.nn.Module | None = None
@@ -94,7 +86,8 @@ class Network:
         return numbers.reshape(shape)
 
 
-def build(family, options, features, outputs, stack, data, precision, device) -> Network:
+def build(family: "Family", options: Mapping[str, Any], features: int, outputs: int, stack: Stack, data: "Mapping[int, Data]",
+          precision: precisions.Precision, device: str) -> Network:
     scale = stack.numbers(lambda run: run.init_scale)
     module = family.build(options, features, outputs)
     if stack.lone:
@@ -107,47 +100,56 @@ def build(family, options, features, outputs, stack, data, precision, device) ->
     }
     if family.affine:
         init = normals[affine.WEIGHT].transpose(1, 2)
-        params = affine.initial(init, scale)
-        network = Network(params, affine.CELL_AXIS, family.group, outputs=outputs)
-        network.gradient = lambda x, y: affine.gradient(network.params, x, y, family.tasks[0], precision.compute)
-        network.predict = lambda params, x, compute, reference=None: affine.predict(params, x, compute)
+        params = _placed(affine.initial(init, scale), precision, device)
+        return Network(params, affine.CELL_AXIS, family.group, outputs=outputs,
+                       gradient=affine.Gradient(params, family.tasks[0], precision.compute),
+                       in_place=affine.Gradient(params, family.tasks[0], precision.compute, in_place=True),
+                       predict=lambda params, x, compute, reference=None: affine.predict(params, x, compute))
+    params = _placed(stacked.initial(family, options, module, normals, scale), precision, device)
+    if stack.lone:
+        gradient = lambda x, y: lone.gradient(module, family.loss, params, x, y, precision.compute)  # noqa: E731
+        predict = lambda params, x, compute, reference=None: lone.predict(module, params, x, compute, reference)  # noqa: E731
+    elif apart.is_apart(family.name, device):
+        gradient = apart.Cells(module, family.loss, params, precision.compute).gradient
+        predict = lambda params, x, compute, reference=None: apart.predict(module, params, x, compute, reference)  # noqa: E731
     else:
-        params = stacked.initial(family, options, module, normals, scale)
-        network = Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), outputs=outputs,
-                          module=module)
         forward = None
         if family.stacked is not None:
             forward = lambda params, x, reference: family.stacked(options, params, x, reference)  # noqa: E731
-        network.gradient = lambda x, y: stacked.gradient(module, family.loss, network.params, x, y, precision.compute, forward)
-        network.predict = lambda params, x, compute, reference=None: stacked.predict(module, params, x, compute, reference, forward)
-        if stack.lone:
-            network.gradient = lambda x, y: lone.gradient(module, family.loss, network.params, x, y, precision.compute)
-            network.predict = lambda params, x, compute, reference=None: lone.predict(module, params, x, compute, reference)
+        gradient = lambda x, y: stacked.gradient(module, family.loss, params, x, y, precision.compute, forward)  # noqa: E731
+        predict = lambda params, x, compute, reference=None: stacked.predict(  # noqa: E731
+            module, params, x, compute, reference, forward)
+    fast = None if stack.lone or family.training is None else family.training(options, params, precision.compute)
+    return Network(params, stacked.CELL_AXIS, family.group, lambda name: family.frozen(options, name), gradient, fast or gradient, predict,
+                   outputs, module)
+
+
+def _placed(params: dict[str, torch.Tensor], precision: precisions.Precision, device: str) -> dict[str, torch.Tensor]:
+    """Start values as the precision stores them, on the device."""
     if precision.name == "bf16_weights":
         params = {name: precisions.nearest(value) for name, value in params.items()}
-    network.params = {name: value.to(device) for name, value in params.items()}
-    return network
+    return {name: value.to(device).contiguous() for name, value in params.items()}
 
 
-def coefficients(stack, network, device) -> dict[str, updates.Decay]:
+def coefficients(stack: Stack, network: Network, device: str) -> dict[str, updates.Decay]:
     """Each tensor's decay numbers: the mask's share for its group of its cell's lambda."""
-    result = {}
-    for name, w in network.params.items():
-
-        group = network.group(name)
-
-        def numbers(run, group=group):
-            share = DECAY_SHARE[run.decay_mask].get(group, 0.0)
-            return updates.decay(run.coupling, run.lambda1 * share, run.lambda2 * share, run.lr)
-
-        result[name] = updates.Decay(**{
-            field: network.spread(stack.numbers(lambda run, f=field: getattr(numbers(run), f)).to(device), w)
-            for field in updates.Decay.__dataclass_fields__
-        })
-    return result
+    groups = {network.group(name) for name in network.params}
+    numbers = {group: [stack.numbers(values).to(device) for values in _fields(stack, group)] for group in groups}
+    return {name: updates.Decay(*(network.spread(field, w) for field in numbers[network.group(name)]))
+            for name, w in network.params.items()}
 
 
-def noise(network, stack, data, t) -> dict[str, torch.Tensor]:
+def _fields(stack: Stack, group: str) -> Iterator[Callable[..., Any]]:
+    """For each field of `updates.Decay` a function of a run that gives its number for a group of parameters."""
+    found = {}
+    for run in {id(run): run for row in stack.runs for run in row}.values():
+        share = DECAY_SHARE[run.decay_mask].get(group, 0.0)
+        found[id(run)] = updates.decay(run.coupling, run.lambda1 * share, run.lambda2 * share, run.lr)
+    for field in fields(updates.Decay):
+        yield lambda run, name=field.name: getattr(found[id(run)], name)
+
+
+def noise(network: Network, stack: Stack, data: "Mapping[int, Data]", t: int) -> dict[str, torch.Tensor]:
     """Noise of step t for stochastic rounding, shared by the arms of a replicate."""
     bits = {}
     for i, (name, w) in enumerate(network.params.items()):
@@ -163,12 +165,12 @@ def noise(network, stack, data, t) -> dict[str, torch.Tensor]:
 class Phases:
     """When each cell's penalty acts; most stacks hold cells whose penalty always does."""
 
-    def __init__(self, stack, steps: int):
+    def __init__(self, stack: Stack, steps: int) -> None:
         self.shapes = [[schedules.phase(run.decay_phase) for run in row] for row in stack.runs]
         self.always = all(run.decay_phase == "all" for row in stack.runs for run in row)
         self.steps, self.dtype = steps, stack.dtype
 
-    def at(self, t: int, numbers: dict[str, updates.Decay], network) -> dict[str, updates.Decay]:
+    def at(self, t: int, numbers: dict[str, updates.Decay], network: Network) -> dict[str, updates.Decay]:
         """The decay numbers of step t: those given, times 0 for the cells whose penalty rests."""
         if self.always:
             return numbers
@@ -180,7 +182,8 @@ class Phases:
         }
 
 
-def clip(grads, numbers, network, limits: torch.Tensor):
+def clip(grads: dict[str, torch.Tensor], numbers: dict[str, updates.Decay], network: Network,
+         limits: torch.Tensor) -> tuple[dict[str, torch.Tensor], dict[str, updates.Decay]]:
     """(gradients, decay numbers) scaled so that no cell's gradient, its coupled L2 part included, is longer than its limit [R, C].
 
     The L2 part joins the gradient before the clipping, as it does where a loss with a penalty is differentiated; the norm is over
@@ -198,7 +201,8 @@ def clip(grads, numbers, network, limits: torch.Tensor):
     return scaled, {name: replace(d, a2=d.a2 * network.spread(factor, network.params[name])) for name, d in numbers.items()}
 
 
-def scheduled(grads, numbers, states, t: int, network, optimiser) -> dict[str, updates.Decay]:
+def scheduled(grads: dict[str, torch.Tensor], numbers: dict[str, updates.Decay], states: dict[str, updates.State], t: int, network: Network,
+              optimiser: updates.Optimiser) -> dict[str, updates.Decay]:
     """Decay numbers with each cell's d2 over sqrt(mean v^), the mean over all its trained coordinates, v^ that of step t.
 
     Stable weight decay, Xie et al. 2023 (arXiv 2011.11152, AdamS). As in their code nothing is added to the root, so that the decay

@@ -3,13 +3,17 @@
 Parameters are [R, C, *shape]; arms of a replicate share its batch x [R, B, ...], y [R, B, ...].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.func import functional_call, grad_and_value, vmap
 
 from wdbench import precision
 from wdbench.models.losses import FEW_CLASSES, softmax_loss, softmax_loss_and_slope
+
+if TYPE_CHECKING:
+    from wdbench.models.families import Family
 
 CELL_AXIS = 1
 # a batch of one product takes another kernel than a batch of several; found by trial, held by tests/test_engine.py
@@ -18,7 +22,8 @@ ARMS_MULTIPLE = 4
 ROWS_MULTIPLE = 16
 
 
-def initial(family, options, module: torch.nn.Module, normals: dict[str, torch.Tensor], scale: torch.Tensor) -> dict[str, torch.Tensor]:
+def initial(family: "Family", options: Mapping[str, Any], module: torch.nn.Module, normals: dict[str, torch.Tensor],
+            scale: torch.Tensor) -> dict[str, torch.Tensor]:
     """Stack of start values [R, C, *shape]: the family's std times normals[name] [R, *shape] times scale [R, C], or its constant."""
     params = {}
     for name, value in module.named_parameters():
@@ -29,8 +34,8 @@ def initial(family, options, module: torch.nn.Module, normals: dict[str, torch.T
     return params
 
 
-def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dtype, reference: int | None = None,
-            forward: Callable | None = None) -> torch.Tensor:
+def predict(module: torch.nn.Module, params: dict[str, torch.Tensor], x: torch.Tensor, compute: torch.dtype, reference: int | None = None,
+            forward: Callable[..., Any] | None = None) -> torch.Tensor:
     """Outputs [R, B, C, *k], forward pass in `compute`, result in the parameters' type.
 
     `reference`: batch norms take their statistics from the first `reference` rows of x alone. forward(params, x, reference) ->
@@ -45,14 +50,15 @@ def predict(module: torch.nn.Module, params, x: torch.Tensor, compute: torch.dty
         return forward(cast, precision.inputs(x, compute), reference).to(master).transpose(1, 2)[:, :rows]
     keywords = {"reference": reference}
 
-    def one(p, inputs):
+    def one(p: dict[str, torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
         cast = {n: v.to(compute) for n, v in p.items()}
         return functional_call(module, cast, (precision.inputs(inputs, compute),), keywords).to(master)
 
     return vmap(vmap(one, in_dims=(0, None), out_dims=1), in_dims=(0, 0))(params, x)[:, :rows]
 
 
-def gradient(module, loss: Callable, params, x, y, compute: torch.dtype, forward: Callable | None = None):
+def gradient(module: torch.nn.Module, loss: Callable[..., Any], params: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor,
+             compute: torch.dtype, forward: Callable[..., Any] | None = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Mean data loss [R, C] and its gradient, keyed and shaped like `params`; `forward` as in `predict`."""
     master = next(iter(params.values())).dtype
     if forward is not None:
@@ -66,7 +72,7 @@ def gradient(module, loss: Callable, params, x, y, compute: torch.dtype, forward
         grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
         return losses.detach(), dict(zip(leaves, grads, strict=True))
 
-    def one(p, rows, targets):
+    def one(p: dict[str, torch.Tensor], rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         outputs = functional_call(module, {n: v.to(compute) for n, v in p.items()}, (precision.inputs(rows, compute),))
         return loss(outputs.to(master), targets)
 

@@ -52,7 +52,7 @@ def mean_effect(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> 
     effects = _finite(effects)
     n, mean = len(effects), float(effects.mean())
     if n == 1:
-        return Estimate(mean, *[np.nan] * 5, 1, np.nan, 0, np.nan, "none")
+        return Estimate(mean, np.nan, np.nan, np.nan, np.nan, np.nan, 1, np.nan, 0, np.nan, "none")
     spread = float(effects.std(ddof=1))
     if spread <= 1e-12 * max(abs(mean), np.finfo(float).tiny):
         mean, p = float(effects[0]), sign_flip_p(effects, rng)
@@ -79,7 +79,7 @@ def pooled_effect(
     means = np.bincount(strata, effects) / counts
     mean, n_clusters = float(means.mean()), int(clusters.max()) + 1
     if counts.min() < 2:
-        return Estimate(mean, *[np.nan] * 5, len(effects), np.nan, 0, np.nan, "none")
+        return Estimate(mean, np.nan, np.nan, np.nan, np.nan, np.nan, len(effects), np.nan, 0, np.nan, "none")
     weights = 1.0 / (len(counts) * counts[strata])
     centred = weights * (effects - means[strata]) * np.sqrt(counts / (counts - 1))[strata]
     se = float(np.sqrt((np.bincount(clusters, centred) ** 2).sum()))
@@ -162,7 +162,8 @@ def event_effect(effects: np.ndarray, alpha: float) -> Estimate:
         intervals += [max(-1.0, low_gained - high_lost), min(1.0, high_gained - low_lost)]
     mean = (gained - lost) / n
     se = float(np.sqrt(max(gained + lost - n * mean**2, 0)) / n)
-    return Estimate(mean, *intervals, p, n, se, n - 1, detectable_share(n, alpha), "Clopper-Pearson")
+    low, high, low_tost, high_tost = intervals
+    return Estimate(mean, low, high, low_tost, high_tost, p, n, se, n - 1, detectable_share(n, alpha), "Clopper-Pearson")
 
 
 def clopper_pearson(count: int, n: int, alpha: float) -> tuple[float, float]:
@@ -245,7 +246,7 @@ def jaccard_stability(supports: np.ndarray) -> float:
     return float(index[pairs].mean()) if len(pairs[0]) else np.nan
 
 
-def _finite(effects) -> np.ndarray:
+def _finite(effects: np.ndarray) -> np.ndarray:
     effects = np.asarray(effects, dtype=float)
     if effects.size == 0 or not np.isfinite(effects).all():
         raise ValueError("effects must be finite, and at least one")

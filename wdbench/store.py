@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -25,16 +26,19 @@ FACTS = "platform.json"
 class Store:
     """Rows of one platform. `root`: results/store; `platform`: provenance.platform_key()."""
 
-    def __init__(self, root: str | Path, platform: str):
+    def __init__(self, root: str | Path, platform: str) -> None:
         self.root = Path(root)
         self.folder = self.root / platform
+        self.damaged: set[str] = set()
+        """Kinds of table of which a file was found damaged, and set aside."""
 
     def load(self, pack: str, kind: str, cell_ids: set[str] | None = None) -> pd.DataFrame:
         """Rows of `kind` of a pack, only those of `cell_ids` if given; an empty frame where there are none.
 
         A cell that stands in two chunks (two runs at once) is taken from the first by file name: both hold the same bits.
         """
-        frames, seen = [], set()
+        frames: list[pd.DataFrame] = []
+        seen: set[str] = set()
         for path in sorted((self.folder / pack).glob(f"{kind}-*.parquet")):
             frame = self._read(path)
             if frame is None:
@@ -70,6 +74,7 @@ class Store:
             aside = self.root / "damaged" / f"{path.parent.name}-{path.name}"
             aside.parent.mkdir(parents=True, exist_ok=True)
             path.replace(aside)
+            self.damaged.add(path.stem.split("-", 1)[0])
             print(f"warning: {path}: its content does not match its name; set aside as {aside}, its cells are trained again",
                   file=sys.stderr)
             return None
@@ -100,7 +105,7 @@ class Store:
 class Writer:
     """Chunks of one pack on their way into a store; what was added is in it when the context is left, also by an error."""
 
-    def __init__(self, store: Store, pack: str):
+    def __init__(self, store: Store, pack: str) -> None:
         self.store, self.pack = store, pack
         self.held: list[dict[str, pd.DataFrame]] = []
         self.written = time.monotonic()
@@ -108,7 +113,7 @@ class Writer:
     def __enter__(self) -> "Writer":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.flush()
 
     def add(self, tables: dict[str, pd.DataFrame]) -> None:
@@ -128,5 +133,5 @@ class Writer:
         self.written = time.monotonic()
 
 
-def _columns(tables: dict[str, pd.DataFrame]) -> dict[str, list]:
+def _columns(tables: dict[str, pd.DataFrame]) -> dict[str, list[Any]]:
     return {kind: [*table.dtypes.items()] for kind, table in tables.items()}

@@ -1,4 +1,4 @@
-"""Tables and facts on the terminal: aligned and coloured for a person, tab-separated and plain in a pipe."""
+"""Tables and facts: aligned and coloured on a terminal, tab-separated and plain in a pipe, or as a document has them (`export`)."""
 
 import sys
 from collections.abc import Sequence
@@ -8,7 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from wdbench import export
 from wdbench.figures import labels, words
+
+Out = TextIO | export.Sheet
 
 MOST_ROWS = 50  # on a terminal; a pipe gets every row
 _STYLES = {
@@ -25,12 +28,13 @@ _STYLES = {
 
 
 def table(
-    headers: Sequence[str], rows: Sequence[Sequence], out: TextIO | None = None, title: str = "", most: int = MOST_ROWS
+    headers: Sequence[str], rows: Sequence[Sequence[object]], out: Out | None = None, title: str = "", most: int = MOST_ROWS
 ) -> None:
-    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a
-    pipe.
-    """
+    """Print rows of texts or numbers below their headers: a table on a terminal, tab-separated lines in a pipe, the form of a sheet."""
     out = out or sys.stdout
+    if isinstance(out, export.Sheet):
+        out.stream.write(export.text(headers, rows, out.form))
+        return
     if not is_terminal(out):
         print(*headers, sep="\t", file=out)
         for row in rows:
@@ -52,11 +56,17 @@ def table(
         )
 
 
-def is_terminal(out: TextIO) -> bool:
-    return hasattr(out, "isatty") and out.isatty()
+def say(text: str, out: Out) -> None:
+    """A line for the person at a terminal; `out` must be a stream."""
+    assert not isinstance(out, export.Sheet)
+    print(text, file=out)
 
 
-def _is_number(value) -> bool:
+def is_terminal(out: Out) -> bool:
+    return not isinstance(out, export.Sheet) and hasattr(out, "isatty") and out.isatty()
+
+
+def _is_number(value: object) -> bool:
     return words.missing(value) or isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -67,7 +77,7 @@ def _one_line(text: str) -> str:
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
-def _cell_text(value) -> Text:
+def _cell_text(value: object) -> Text:
     """As it is, never read as markup: a data set may be named [red]."""
     if isinstance(value, float):
         return Text(words.number(value, 4))
@@ -78,8 +88,11 @@ def _cell_text(value) -> Text:
     return Text(text)
 
 
-def facts(pairs: Sequence[tuple[str, object]], out: TextIO) -> None:
-    """`name  value` lines, values aligned and wrapped on a terminal."""
+def facts(pairs: Sequence[tuple[str, object]], out: Out) -> None:
+    """`name  value` lines, values aligned and wrapped on a terminal; a table of two columns in a sheet."""
+    if isinstance(out, export.Sheet):
+        table(("field", "value"), pairs, out)
+        return
     if not is_terminal(out):
         for key, value in pairs:
             print(key, _one_line(words.plain(value)), sep="\t", file=out)

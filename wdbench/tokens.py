@@ -1,7 +1,14 @@
 """Losses and errors of language models, some chunks of text at a time: their outputs are too many to keep."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from wdbench.cells import Data
+    from wdbench.stack import Network
 
 # chunks of text a loss is the mean over: enough that a gap of .01 nats between train and test shows at the last weights
 SCORED = {"train": 4096, "test": 4096, "val": 2048, "unseen": 2048}
@@ -11,7 +18,7 @@ CHUNKS_AT_ONCE = 32
 LOGITS_AT_ONCE = 2**27
 
 
-def score(network, params, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def score(network: "Network", params: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(mean cross-entropy in nats a symbol, share of symbols that are not the likeliest), each [1, C] fp64.
 
     params [1, C, *shape] of one replicate; x, y [1, n, T].
@@ -30,7 +37,8 @@ def score(network, params, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tens
     return loss / count, wrong / count
 
 
-def scores(network, iterates, i: int, data, order: np.ndarray) -> dict[str, np.ndarray]:
+def scores(network: "Network", iterates: Mapping[str, dict[str, torch.Tensor]], i: int, data: "Data", order: np.ndarray) -> dict[str,
+           np.ndarray]:
     """Columns [C] of replicate i: {iterate_}{split}_loss and _error, iterates as in `measure.Outcome`.
 
     Splits are val, test, train (chunks that were trained on) and unseen (training chunks that were not: the training loss of a

@@ -11,13 +11,15 @@ Torch keeps moments in the type of the parameters, in bf16 too; wdbench keeps th
 measured too: up to torch 2.13 fused SGD on a CPU leaves 16-bit parameters as they are (pytorch issue 191763).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from wdbench import datasets, precision, probes, seeds, updates
 
@@ -34,7 +36,7 @@ COLUMNS = ("optimiser", "coupling", "implementation", "dtype", "lr", "decay_per_
 class Recipe:
     """An optimiser: torch's class, its name and coupling in wdbench, and η."""
 
-    torch_class: type[torch.optim.Optimizer]
+    torch_class: Callable[..., torch.optim.Optimizer]
     name: str
     coupling: str
     lr: float
@@ -55,12 +57,12 @@ def _flat(weights: list[torch.Tensor]) -> torch.Tensor:
 class Torch:
     """An optimiser of torch over a list of parameters, which hold the weights."""
 
-    def __init__(self, recipe: Recipe, weights: list[torch.Tensor], weight_decay: float, flags: dict, dtype: torch.dtype):
+    def __init__(self, recipe: Recipe, weights: list[torch.Tensor], weight_decay: float, flags: dict[str, Any], dtype: torch.dtype) -> None:
         self.recipe, self.flags, self.weight_decay = recipe, flags, weight_decay
         self.weights = [w.to(dtype, copy=True).requires_grad_() for w in weights]
         self.optimiser = self._make(self.weights, weight_decay, flags)
 
-    def _make(self, weights, weight_decay, flags):
+    def _make(self, weights: list[torch.Tensor], weight_decay: float, flags: dict[str, bool]) -> torch.optim.Optimizer:
         return self.recipe.torch_class(weights, lr=self.recipe.lr, weight_decay=weight_decay, **flags)
 
     def step(self, gradients: list[torch.Tensor]) -> None:
@@ -87,20 +89,20 @@ class Torch:
 class Ours:
     """The same through `wdbench.updates.step`, weights on the grid of the arithmetic in fp32."""
 
-    def __init__(self, recipe: Recipe, weights: list[torch.Tensor], weight_decay: float, rounding: str):
+    def __init__(self, recipe: Recipe, weights: list[torch.Tensor], weight_decay: float, rounding: str) -> None:
         self.recipe, self.weight_decay, self.rounding, self.t = recipe, weight_decay, rounding, 0
         self.precision = precision.make("fp32" if rounding == "none" else "bf16_weights", rounding)
         self.optimiser = updates.Optimiser(recipe.name)
         self.weights = [w.clone() if rounding == "none" else precision.nearest(w) for w in weights]
         self.states = [updates.initial_state(w, self.optimiser, self.precision) for w in self.weights]
 
-    def _bits(self, number: int, shape) -> torch.Tensor | None:
+    def _bits(self, number: int, shape: tuple[int, ...]) -> torch.Tensor | None:
         if self.rounding != "stochastic":
             return None
         rng = seeds.generator(DATASET, REPLICATE, "rounding", self.t + 1, number)
         return torch.from_numpy(rng.integers(0, 1 << 16, size=tuple(shape), dtype=np.int32))
 
-    def _steps(self, gradients, weight_decay: float, wide: bool):
+    def _steps(self, gradients: list[torch.Tensor], weight_decay: float, wide: bool) -> Iterator[tuple[torch.Tensor, updates.State]]:
         decay = updates.decay(self.recipe.coupling, 0.0, weight_decay, self.recipe.lr)
         for number, (w, g, state) in enumerate(zip(self.weights, gradients, self.states, strict=True)):
             arithmetic, bits = self.precision, self._bits(number, w.shape)
@@ -144,8 +146,16 @@ def gradients(weights: list[torch.Tensor], x: torch.Tensor, y: torch.Tensor, dty
     return [g.to(w.dtype) for g, w in zip(found, weights, strict=True)]
 
 
-def train(run: Torch | Ours, dtype: torch.dtype, x: torch.Tensor, y: torch.Tensor, order: np.ndarray) -> dict[str, object]:
-    """Train `run` on batches `order` [steps, batch] of rows of x, y: fidelity, train_loss, and the last weights, flat in fp64."""
+class Trained(NamedTuple):
+    """Fidelity (NaN without decay), loss of all training rows, and the last weights, flat in fp64."""
+
+    fidelity: float
+    train_loss: float
+    weights: torch.Tensor
+
+
+def train(run: Torch | Ours, dtype: torch.dtype, x: torch.Tensor, y: torch.Tensor, order: NDArray[np.int64]) -> Trained:
+    """Train `run` on batches `order` [steps, batch] of rows of x, y."""
     dot = squared = 0.0
     probed = probes.probe_steps(len(order)) if run.weight_decay else frozenset()
     for t, rows in enumerate(order, start=1):
@@ -158,7 +168,7 @@ def train(run: Torch | Ours, dtype: torch.dtype, x: torch.Tensor, y: torch.Tenso
     final = _flat(run.values())
     with torch.no_grad():
         value = float(loss([w.float() for w in run.values()], x, y))
-    return {"fidelity": dot / squared if squared else np.nan, "train_loss": value, "weights": final}
+    return Trained(dot / squared if squared else np.nan, value, final)
 
 
 def runs(recipe: Recipe, weights: list[torch.Tensor], weight_decay: float) -> Iterator[tuple[str, str, torch.dtype, Torch | Ours]]:
@@ -180,16 +190,18 @@ def measure(steps: int = STEPS, recipes: tuple[Recipe, ...] = RECIPES, decays: t
     order = seeds.generator(DATASET, REPLICATE, "batches").integers(0, len(x), size=(steps, BATCH))
     start = weights_at_start(x.shape[1], block.n_outputs)
     at_start = {"fp32": _flat(start), "bf16": _flat([precision.nearest(w) for w in start])}
-    rows, without = [], {}
+    rows: list[dict[str, Any]] = []
+    without: dict[tuple[Recipe, str, str], torch.Tensor] = {}
     for recipe in recipes:
         for decay in decays:
             for implementation, name, dtype, run in runs(recipe, start, decay / recipe.lr):
                 found = train(run, dtype, x, y, order)
-                plain = without.setdefault((recipe, implementation, name), found["weights"])
-                final = found.pop("weights")
+                plain = without.setdefault((recipe, implementation, name), found.weights)
+                final = found.weights
                 rows.append({"optimiser": f"torch.optim.{recipe.torch_class.__name__}", "coupling": recipe.coupling, "dtype": name,
                              "implementation": implementation, "lr": recipe.lr, "decay_per_step": decay, "lambda": decay / recipe.lr,
                              "unchanged_share": float((final == plain).double().mean()),
                              "norm_ratio": float(final.norm() / plain.norm()),
-                             "moved_share": float((final != at_start[name]).double().mean()), "steps": steps, **found})
+                             "moved_share": float((final != at_start[name]).double().mean()), "steps": steps,
+                             "fidelity": found.fidelity, "train_loss": found.train_loss})
     return pd.DataFrame(rows)[list(COLUMNS)]

@@ -36,7 +36,8 @@ def replicate(experiment: Experiment, processes: int) -> None:
     expected = judging.expected_rows(plan.assign(dataset_base=plan["dataset"].map(datasets.base_name)))
     with _progress("families judged again") as bar:
         task = bar.add_task("", total=None)
-        runs, verdicts = (judging.table(experiment, name) for name in ("runs", "verdicts"))
+        runs, verdicts, trajectories = (judging.table(experiment, name) for name in ("runs", "verdicts", "trajectories"))
+        runs = replication.with_best_iterates(runs, trajectories)
         found = replication.replicate(runs, judging.registered_claims(experiment), expected, verdicts, grid.absent(experiment),
                                       experiment.elsewhere, fresh, processes,
                                       lambda done, of: bar.update(task, completed=done, total=of))

@@ -32,14 +32,18 @@ With lambda = 0 all of these numbers are 0, so every coupling is the unpenalised
 operations a coupling needs beside the plain ones; it has to be that of the coupling whose numbers are passed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 
+from wdbench import rules
 from wdbench.cells import FOLLOWERS, FORMS
 from wdbench.precision import Precision, nearest, stochastic
 
-OPTIMISERS = ("sgd", "momentum", "nesterov", "adam")
+MOMENTS = {"sgd": (), "momentum": ("m",), "nesterov": ("m",), "adam": ("m", "v")}
+OPTIMISERS = tuple(MOMENTS)
 COUPLINGS = tuple(FORMS)
 
 
@@ -74,11 +78,11 @@ class Decay:
     q1: torch.Tensor | float = 0.0
     p1: torch.Tensor | float = 0.0
 
-    def map(self, function) -> "Decay":
+    def map(self, function: Callable[[Any], Any]) -> "Decay":
         return Decay(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
 
 
-def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay:
+def decay(coupling: str, lambda1: torch.Tensor | float, lambda2: torch.Tensor | float, lr_max: torch.Tensor | float) -> Decay:
     """Numbers that `coupling` sets. Raises ValueError for an unknown coupling."""
     if coupling == "coupled":
         return Decay(a2=lambda2, p1=lambda1)
@@ -102,6 +106,8 @@ def decay(coupling: str, lambda1: float, lambda2: float, lr_max: float) -> Decay
         return Decay(d2=lambda2, q1=lambda1)
     if coupling in FOLLOWERS:
         return Decay()
+    if coupling in rules.couplings:
+        return Decay(**rules.couplings[coupling].numbers(lambda1, lambda2, lr_max))
     raise ValueError(f"unknown coupling {coupling!r}; one of {', '.join(COUPLINGS)}")
 
 
@@ -116,9 +122,10 @@ class State:
 
 def initial_state(w: torch.Tensor, optimiser: Optimiser, precision: Precision) -> State:
     """Zero moments where the optimiser has them."""
+    kept = MOMENTS[optimiser.name] if optimiser.name in MOMENTS else rules.optimisers[optimiser.name].moments
     return State(
-        m=torch.zeros_like(w) if optimiser.name != "sgd" else None,
-        v=torch.zeros_like(w) if optimiser.name == "adam" else None,
+        m=torch.zeros_like(w) if "m" in kept else None,
+        v=torch.zeros_like(w) if "v" in kept else None,
         remainder=torch.zeros_like(w) if precision.rounding == "kahan" else None,
     )
 
@@ -128,9 +135,11 @@ def agrees(u: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     return (u * w >= 0).type_as(w)
 
 
-def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, form: str = "plain"):
+def direction(w: torch.Tensor, g: torch.Tensor, state: State, t: int, optimiser: Optimiser, decay: Decay,
+              form: str = "plain") -> tuple[torch.Tensor, torch.Tensor | float, State]:
     """(u, P, new state) of step t = 1, 2, ...; P is a float, or a tensor for adam."""
-    g = torch.addcmul(g, w, decay.a2) if isinstance(decay.a2, torch.Tensor) else g + decay.a2 * w
+    # one rounding an operation: PyTorch's fused forms (lerp, addcmul, alpha) round once where the compiled pass rounds twice
+    g = g + decay.a2 * w
     second = g
     if form == "subgradient":
         second = g = g + decay.a1 * torch.sign(w)
@@ -138,26 +147,31 @@ def direction(w, g, state: State, t: int, optimiser: Optimiser, decay: Decay, fo
         g, second = g + decay.m2 * w, g + decay.v2 * w
     if optimiser.name == "sgd":
         return g, 1.0, state
+    if optimiser.name in rules.optimisers:
+        u, m, v = rules.optimisers[optimiser.name].step(w, g, state.m, state.v, t, optimiser)
+        return u, 1.0, replace(state, m=m, v=v)
     if optimiser.name == "adam":
-        m = torch.lerp(state.m, g, 1.0 - optimiser.beta1)
-        v = (state.v * optimiser.beta2).addcmul_(second, second, value=1.0 - optimiser.beta2)
+        m = state.m * optimiser.beta1 + g * (1.0 - optimiser.beta1)
+        v = state.v * optimiser.beta2 + second * (1.0 - optimiser.beta2) * second
         # the order of torch.optim.Adam: sqrt(v)/sqrt(1-b2^t) + eps
         root = v.sqrt().div_((1.0 - optimiser.beta2**t) ** 0.5).add_(optimiser.eps)
         scale = root.reciprocal_()
         return m.mul(scale).div_(1.0 - optimiser.beta1**t), scale, replace(state, m=m, v=v)
-    m = torch.add(g, state.m, alpha=optimiser.beta1)
-    u = torch.add(g, m, alpha=optimiser.beta1) if optimiser.name == "nesterov" else m
+    m = g + state.m * optimiser.beta1
+    u = g + m * optimiser.beta1 if optimiser.name == "nesterov" else m
     return u, optimiser.gain, replace(state, m=m)
 
 
-def soft(w: torch.Tensor, threshold) -> torch.Tensor:
+def soft(w: torch.Tensor, threshold: torch.Tensor | float) -> torch.Tensor:
     """Soft threshold; exactly w where the threshold is 0."""
     threshold = torch.as_tensor(threshold, dtype=w.dtype, device=w.device)
     return w - w.clamp(-threshold, threshold)
 
 
-def step(w, g, state: State, t: int, lr, schedule: float, optimiser: Optimiser, decay: Decay, precision: Precision,
-         form: str = "plain", prox: bool = True, bits=None):
+def step(w: torch.Tensor, g: torch.Tensor, state: State, t: int, lr: torch.Tensor | float,
+         schedule: torch.Tensor | float, optimiser: Optimiser,
+         decay: Decay, precision: Precision, form: str = "plain", prox: bool = True,
+         bits: torch.Tensor | None = None) -> tuple[torch.Tensor, State]:
     """Weights and state after step t = 1, 2, ... (module docstring).
 
     w, g: same shape; lr: eta_max, broadcasting against w; schedule: s_t in [0, 1]; form: which operations the coupling adds

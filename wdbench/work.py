@@ -5,9 +5,10 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def evidence(experiment: Experiment, name: str) -> Path | None:
     return mine if mine.exists() else accepted if accepted.exists() else None
 
 
-def cell_ids(cells) -> dict[Cell, str]:
+def cell_ids(cells: Iterable[Cell]) -> dict[Cell, str]:
     """Cell -> id, from cell, data and governing code."""
     shas: dict[str, str] = {}
     found = {}
@@ -48,8 +49,18 @@ def cell_ids(cells) -> dict[Cell, str]:
         base = datasets.base_name(cell.dataset)
         if base not in shas:
             shas[base] = datasets.fingerprint(base)
-        found[cell] = cell.id(shas[base], provenance.governing(cell.model, cell.optimiser))
+        found[cell] = cell.id(shas[base], provenance.governing(cell.model, cell.optimiser, cell.coupling))
     return found
+
+
+def _stored(store: Store, pack: str, ids: dict[Cell, str], keep: frozenset[str]) -> set[str]:
+    """Ids of the cells that are stored with all that belongs to them: one whose trajectory was damaged is trained again."""
+    found = set(store.load(pack, "rows")["cell_id"]) & set(ids.values())
+    followed = {cell_id for cell, cell_id in ids.items() if cell.optimiser != "exact"}
+    found -= followed - set(store.load(pack, "trajectories")["cell_id"])
+    # a cell that keeps no feature has no support, so that only damage tells that one is lost
+    supports = set(store.load(pack, "supports")["cell_id"])
+    return found - (keep - supports) if "supports" in store.damaged else found
 
 
 def train(experiment: Experiment, pack: str) -> Path:
@@ -62,10 +73,10 @@ def train(experiment: Experiment, pack: str) -> Path:
     ids = cell_ids(wanted)
     store = Store(where["store"], provenance.platform_key(experiment.device))
     store.describe(provenance.platform_facts(experiment.device))
-    stored = set(store.load(pack, "rows")["cell_id"]) & set(ids.values())
+    keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
+    stored = _stored(store, pack, ids, keep)
     missing = {cell: cell_id for cell, cell_id in ids.items() if cell_id not in stored}
     progress = Progress(experiment, where["progress"], pack, len(ids), len(stored))
-    keep = frozenset(ids[c] for c, studies in wanted.items() if any(experiment.studies[s].supports for s in studies))
     with store.writer(pack) as writer:
         for chunk in _produce(experiment, missing, keep):
             orphans.stop_if_orphaned()
@@ -89,7 +100,7 @@ def train(experiment: Experiment, pack: str) -> Path:
     return sealing.write_parquet(where["packs"] / f"{pack}.parquet", rows)
 
 
-def _produce(experiment, missing: dict[Cell, str], keep: frozenset[str]):
+def _produce(experiment: Experiment, missing: dict[Cell, str], keep: frozenset[str]) -> Iterator[dict[str, pd.DataFrame]]:
     from wdbench import resolve
 
     by_base: dict[str, dict[Cell, str]] = defaultdict(dict)
@@ -114,6 +125,7 @@ def _portions(experiment: Experiment, cells: dict[Cell, str]) -> Iterator[dict[C
     by_spec: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_spec[cell.dataset].append(cell)
+    memory.reuse()
     for members in by_spec.values():
         for portion in memory.portions(members, experiment.budget.memory_gib):
             yield {cell: cells[cell] for cell in portion}
@@ -154,7 +166,7 @@ class Solutions:
 
     COLUMNS = ("dataset", "replicate", "model", "penalty", "l1_ratio", "lam", "lam_unit", "decay_mask")
 
-    def __init__(self, table: pd.DataFrame):
+    def __init__(self, table: pd.DataFrame) -> None:
         self.table = {row["key"]: row for row in table.to_dict("records")}
 
     @classmethod
@@ -203,7 +215,7 @@ def oracle(experiment: Experiment, base: str) -> Path:
     names = {key: hashlib.sha256(key.encode()).hexdigest()[:16] for key in problems}
     stored = store.load(f"{base}~oracle", "rows", set(names.values()))
     known = dict(zip(stored["key"], stored.to_dict("records"), strict=True)) if len(stored) else {}
-    groups: dict[tuple, list[str]] = defaultdict(list)
+    groups: dict[tuple[Any, ...], list[str]] = defaultdict(list)
     for key, cell in problems.items():
         if key not in known:
             groups[cell.dataset, cell.replicate, cell.model, cell.penalty, cell.l1_ratio, cell.decay_mask].append(key)

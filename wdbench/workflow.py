@@ -8,9 +8,10 @@ import hashlib
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 
-from wdbench import datasets, grid, plugins, provenance, sealing
+from wdbench import datasets, grid, plugins, project, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -19,7 +20,7 @@ from wdbench.work import evidence, paths
 class Workflow:
     """One per Snakefile evaluation; `overrides` is what `snakemake --config` gave."""
 
-    def __init__(self, overrides: dict):
+    def __init__(self, overrides: Mapping[str, object]):
         known = {"config_file", "profile", "results"}
         unknown = sorted(set(overrides) - known)
         try:
@@ -100,7 +101,7 @@ class Workflow:
     def cells(self, pack: str) -> str:
         """Digest of a pack's cells, data and governing code."""
         base, model, optimiser, *_ = pack.split("~")
-        return _digest(self.digests[pack], datasets.fingerprint(base), provenance.governing(model, optimiser))
+        return _digest(self.digests[pack], datasets.fingerprint(base), provenance.governing(model, optimiser), provenance.outside())
 
     def problems(self, base: str) -> str:
         trained = [p for p in self.packs if p.split("~")[0] == base and grid.has_oracle(p)]
@@ -131,8 +132,9 @@ class Workflow:
 
     @property
     def conclusions(self) -> str:
-        """Digest of what each outcome of a claim is said to mean."""
-        return _digest(*(f.read_text() for f in sorted((provenance.PACKAGE / "conclusions").glob("*.yaml"))))
+        """Digest of what each outcome of a claim is said to mean, and of the claims of which it is said."""
+        said = sorted((provenance.PACKAGE / "conclusions").glob("*.yaml"))
+        return _digest(*(f.read_text(encoding="utf-8") for f in (*said, project.file("claims.yaml"))))
 
     @property
     def evidence(self) -> str:

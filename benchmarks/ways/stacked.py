@@ -3,10 +3,11 @@
 import time
 
 from benchmarks.cases import Case
-from wdbench import engine, models
+from wdbench import engine, memory, models
 
 
 def train(case: Case):
+    memory.reuse()
     started = time.perf_counter()
     pairs = [pair for chunk in engine.train(case.runs, case.data) for pair in chunk]
     seconds = time.perf_counter() - started

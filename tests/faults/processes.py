@@ -7,6 +7,11 @@ import time
 from pathlib import Path
 
 import smoke
+import tiny
+
+FULL = int(os.environ.get("WDBENCH_KILLS", "0")) > 1
+project = smoke.project if FULL else tiny.project
+"""`make test-faults` injects faults into the smoke profile, `make test` a few of them into a smaller experiment."""
 
 WAIT = 8.0
 """Seconds that a job may go on after its workflow is gone (it looks every 2)."""

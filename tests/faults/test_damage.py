@@ -1,18 +1,14 @@
 """Every kind of file in results/, damaged in four ways, before the same command is given again: named, set aside, made again.
 
-In full (WDBENCH_KILLS above 1, as `make test-faults` has it); `tests/test_workflow.py` has one file of each layer in `make test`.
+All four in `make test-faults`, one of them in `make test`.
 """
 
-import os
 import shutil
 import subprocess
 
+import processes
 import pytest
 import smoke
-
-FULL = int(os.environ.get("WDBENCH_KILLS", "0")) > 1
-pytestmark = pytest.mark.skipif(not FULL, reason="each takes a workflow: make test-faults")
-
 
 
 def _flipped(content: bytes, other: bytes) -> bytes:
@@ -35,12 +31,12 @@ FILES = (*TABLES, *OTHERS)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    folder = smoke.project(tmp_path_factory.mktemp("whole"))
+    folder = processes.project(tmp_path_factory.mktemp("whole"))
     smoke.snakemake(folder)
     return folder, smoke.digests(folder)
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", DAMAGE if processes.FULL else ["flipped"])
 def test_damage_to_every_kind_of_file_is_made_good(whole, tmp_path, damage):
     original, expected = whole
     folder = tmp_path / "damaged"
@@ -58,9 +54,8 @@ def test_damage_to_every_kind_of_file_is_made_good(whole, tmp_path, damage):
     assert smoke.digests(folder) == expected
 
 
+@pytest.mark.skipif(not processes.FULL, reason="takes a workflow more: make test-faults")
 def test_two_at_once(whole, tmp_path):
-    import processes
-
     original, expected = whole
     folder = tmp_path / "two"
     shutil.copytree(original, folder)

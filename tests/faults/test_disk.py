@@ -4,14 +4,11 @@ import os
 import shutil
 import subprocess
 
+import processes
 import pytest
 import smoke
 
-FULL = int(os.environ.get("WDBENCH_KILLS", "0")) > 1
-pytestmark = [
-    pytest.mark.skipif(not FULL, reason="each takes a workflow: make test-faults"),
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk (root)"),
-]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs the right to mount a small disk (root)")
 
 
 def mount(*words):
@@ -22,7 +19,7 @@ def mount(*words):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    folder = smoke.project(tmp_path_factory.mktemp("roomy"))
+    folder = processes.project(tmp_path_factory.mktemp("roomy"))
     smoke.snakemake(folder)
     size = sum(path.stat().st_size for path in (folder / "results").rglob("*") if path.is_file())
     return smoke.digests(folder), size
@@ -31,14 +28,14 @@ def expected(tmp_path_factory):
 @pytest.fixture
 def small(tmp_path):
     """A project whose results/ is a disk of its own."""
-    folder = smoke.project(tmp_path / "small")
+    folder = processes.project(tmp_path / "small")
     (folder / "results").mkdir()
     mount("-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder / "results"))
     yield folder
     subprocess.run(["umount", "-l", str(folder / "results")], check=True)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.8])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.8] if processes.FULL else [0.3])
 def test_a_full_disk_is_told_and_room_mends_it(small, expected, share):
     digests, size = expected
     mount("-o", f"remount,size={max(int(share * size) // 4096 * 4096, 65536)}", str(small / "results"))
@@ -49,6 +46,7 @@ def test_a_full_disk_is_told_and_room_mends_it(small, expected, share):
     assert smoke.digests(small) == digests
 
 
+@pytest.mark.skipif(not processes.FULL, reason="takes a workflow more: make test-faults")
 def test_results_that_may_not_be_written_are_told(small, expected):
     digests, _ = expected
     mount("-o", "remount,ro", str(small / "results"))

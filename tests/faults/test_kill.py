@@ -1,7 +1,8 @@
 """Killed at any moment, and started again: the same bytes as if nothing had happened, and nothing trained twice.
 
-WDBENCH_KILLS kills by SIGKILL (`make test-faults` has 50), at moments drawn over the whole of a run; the run that is
-started again is killed again, until it is through, and then everything is thrown away and a new one is begun.
+WDBENCH_KILLS kills by SIGKILL (`make test-faults` has 50, of the smoke profile; two otherwise, of a smaller run), at moments drawn over
+the whole of a run; the run that is started again is killed again, until it is through, and then everything is thrown away and a new one is
+begun.
 """
 
 import os
@@ -15,14 +16,13 @@ import processes
 import pytest
 import smoke
 
-KILLS = int(os.environ.get("WDBENCH_KILLS", "0"))
-pytestmark = pytest.mark.skipif(not KILLS, reason="takes minutes: make test-faults, or WDBENCH_KILLS=1")
+KILLS = int(os.environ.get("WDBENCH_KILLS", "2"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """(folder, digests, seconds) of a run that nobody disturbed."""
-    folder = smoke.project(tmp_path_factory.mktemp("undisturbed"))
+    folder = processes.project(tmp_path_factory.mktemp("undisturbed"))
     started = time.monotonic()
     smoke.snakemake(folder)
     return folder, smoke.digests(folder), time.monotonic() - started
@@ -65,7 +65,7 @@ def test_killed_at_random_moments(undisturbed, tmp_path):
     draw = random.Random(20261123)
     done, runs = 0, 0
     while done < KILLS:
-        folder = smoke.project(tmp_path / f"run{runs}")
+        folder = processes.project(tmp_path / f"run{runs}")
         runs += 1
         for _ in range(8):
             # jobs in groups of their own outlive a group's kill, and only their own watch ends them: both ways
@@ -77,9 +77,9 @@ def test_killed_at_random_moments(undisturbed, tmp_path):
     print(f"{done} kills in {runs} runs")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM] if processes.FULL else [signal.SIGTERM])
 def test_asked_to_stop(undisturbed, tmp_path, number):
     _, expected, seconds = undisturbed
-    folder = smoke.project(tmp_path / "asked")
+    folder = processes.project(tmp_path / "asked")
     assert interrupted(folder, seconds / 2, number, group=number == signal.SIGINT)
     finish(folder, expected)

@@ -4,11 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import processes
 import pytest
 import smoke
-
-FULL = int(os.environ.get("WDBENCH_KILLS", "0")) > 1
-pytestmark = pytest.mark.skipif(not FULL, reason="each takes a workflow: make test-faults")
 
 SETTINGS = {
     "one core": (1, {}, []),
@@ -21,15 +19,15 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
-    folder = smoke.project(tmp_path_factory.mktemp("here"))
+    folder = processes.project(tmp_path_factory.mktemp("here"))
     smoke.snakemake(folder)
     return smoke.digests(folder)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SETTINGS if processes.FULL else ["another language, time zone and hash seed"])
 def test_tables_and_figures_have_the_same_bytes(expected, tmp_path, name):
     cores, changes, words = SETTINGS[name]
-    folder = smoke.project(tmp_path / ("a place with ünïcode" if "ASCII" not in name else "plain"))
+    folder = processes.project(tmp_path / ("a place with ünïcode" if "ASCII" not in name else "plain"))
     before = os.umask(0o027)
     try:
         done = subprocess.run(["snakemake", "--cores", str(cores), "--config", "profile=smoke", *words], cwd=folder,
@@ -41,7 +39,7 @@ def test_tables_and_figures_have_the_same_bytes(expected, tmp_path, name):
 
 
 def test_no_path_and_no_date_is_in_what_is_compared(expected, tmp_path_factory):
-    folder = smoke.project(tmp_path_factory.mktemp("elsewhere"))
+    folder = processes.project(tmp_path_factory.mktemp("elsewhere"))
     smoke.snakemake(folder)
     for path in [*(folder / "results/smoke").glob("*.csv"), *(folder / "results/smoke/figures").glob("*.svg")]:
         text = path.read_text(encoding="utf-8")

@@ -36,7 +36,7 @@ def rows(experiment):
 
 def test_another_version_of_the_code(trained, monkeypatch):
     before = set(rows(trained)["cell_id"])
-    monkeypatch.setattr(provenance, "governing", lambda model, optimiser: "other code")
+    monkeypatch.setattr(provenance, "governing", lambda *names: "other code")
     found = planning.report(trained)
     assert found["cached"] == 0 and found["missing"] == 15 and found["stale_by"] == {"config": 0, "data": 0, "code": 15}
     assert "15 stored rows are kept and not used: 15 of other code" in planning.text(found)

@@ -58,7 +58,7 @@ def _one(setting: Setting, number: int) -> tuple[int, int, int]:
     return held, bool(known and one["ci_low"] - 1e-12 <= truth <= one["ci_high"] + 1e-12), int(known)
 
 
-def _row(setting: Setting, worlds: int, upheld: int, covered: int, intervals: int) -> tuple:
+def _row(setting: Setting, worlds: int, upheld: int, covered: int, intervals: int) -> tuple[str | float, ...]:
     low, high = stats.clopper_pearson(int(upheld), worlds, LEVEL)
     shares = [covered / intervals, *stats.clopper_pearson(int(covered), int(intervals), LEVEL)] if intervals else [np.nan] * 3
     goal, meets = _goal(setting, low, high)

@@ -1,10 +1,12 @@
 """A planted world: rows as runs.parquet has them, and the claim about them whose truth is known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench.calibration.settings import DATASETS, Setting, noise
 from wdbench.config.claims import Claim
@@ -18,6 +20,10 @@ SIDE = 4
 WIDTH = 0.17
 """Margin of kind tolerance: its effects, differences of shares of SIDE² cells, have about this standard deviation."""
 
+Row = dict[str, Any]
+Made = tuple[list[Row], dict[str, Any], float]
+"""(rows, fields of the claim, true effect in the unit of its estimate)."""
+
 TUNED = {"where": 'penalty == "l2"', "select": {"over": ["lambda_rel"]}}
 PLAIN = {"where": 'penalty == "none"'}
 BASE = {"sentence": "planted", "source": "calibration", "family": "calibration"}
@@ -29,7 +35,8 @@ def world(setting: Setting, rng: np.random.Generator, name: str = "planted") -> 
     table = pd.DataFrame(rows)
     table["study"] = name
     table["cell_id"] = [f"{name}-{i:05d}" for i in range(len(table))]
-    for column, value in {"optimiser": "sgd", "precision": "fp32", "model": "linear", "fidelity": np.nan, "n_classes": np.nan}.items():
+    same: dict[str, str | float] = {"optimiser": "sgd", "precision": "fp32", "model": "linear", "fidelity": np.nan, "n_classes": np.nan}
+    for column, value in same.items():
         table[column] = value
     table["status"] = table.get("status", pd.Series("ok", index=table.index)).fillna("ok")
     return table, Claim.model_validate(BASE | {"id": name, "study": name, "kind": setting.kind} | fields), truth
@@ -41,23 +48,23 @@ def planned(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[column for column in rows if column not in outcomes]]
 
 
-def _effects(setting: Setting, rng: np.random.Generator, margin: float = MARGIN) -> np.ndarray:
+def _effects(setting: Setting, rng: np.random.Generator, margin: float = MARGIN) -> NDArray[np.float64]:
     """[datasets, blocks] true effect and deviation, in the unit of the claim."""
     found = margin * (setting.truth + noise(setting, (DATASETS, setting.blocks), rng))
     return np.round(found / (margin / 2)) * (margin / 2) if setting.spread == "ties" else found
 
 
-def _blocks(setting: Setting):
+def _blocks(setting: Setting) -> Iterator[tuple[int, int, Row]]:
     """(data set, replicate, what names both in a row); a correlated world has one data set under three names."""
     for d, r in product(range(DATASETS), range(setting.blocks)):
         base = "one" if setting.spread == "correlated" else f"set{d}"
         yield d, r, {"dataset": f"{base}:{d}" if setting.spread == "correlated" else base, "dataset_base": base, "replicate": r}
 
 
-def _paired(setting: Setting, effects: np.ndarray, rng: np.random.Generator, **more) -> list[dict]:
+def _paired(setting: Setting, effects: NDArray[np.float64], rng: np.random.Generator, **more: str) -> list[Row]:
     """Rows of a run without penalty, and of one a λ; at the λ that validation rows prefer the loss is lower by `effects`, relatively."""
     best = GRID[0] if setting.spread == "edge" else BEST
-    rows = []
+    rows: list[Row] = []
     for d, r, named in _blocks(setting):
         level = 1.0 + 0.3 * rng.random()
         none = {"penalty": "none", "lambda": 0.0, "lambda_rel": 0.0, "val_loss": level, "test_loss": level}
@@ -72,13 +79,13 @@ def _paired(setting: Setting, effects: np.ndarray, rng: np.random.Generator, **m
     return rows
 
 
-def _superiority(setting: Setting, rng) -> tuple[list[dict], dict, float]:
+def _superiority(setting: Setting, rng: np.random.Generator) -> Made:
     fields = {"arms": {"treatment": TUNED, "control": PLAIN}, "metric": "test_loss", "effect": "relative", "direction": "lower",
               "margin": MARGIN}
     return _paired(setting, _effects(setting, rng), rng), fields, MARGIN * setting.truth
 
 
-def _equivalence(setting: Setting, rng):
+def _equivalence(setting: Setting, rng: np.random.Generator) -> Made:
     fields = {"arms": {"treatment": TUNED, "control": PLAIN}, "metric": "test_loss", "effect": "relative", "margin": MARGIN}
     # where arms are to be found equal their difference must be known to a fraction of the margin
     effects = MARGIN * (setting.truth + 0.5 * noise(setting, (DATASETS, setting.blocks), rng))
@@ -87,7 +94,7 @@ def _equivalence(setting: Setting, rng):
     return _paired(setting, effects, rng), fields, -MARGIN * setting.truth
 
 
-def _interaction(setting: Setting, rng):
+def _interaction(setting: Setting, rng: np.random.Generator) -> Made:
     both = _effects(setting, rng)
     common = 0.05 * rng.standard_normal(both.shape)
     rows = _paired(setting, both + common, rng, scale="raw") + _paired(setting, common, rng, scale="zscore")
@@ -97,7 +104,7 @@ def _interaction(setting: Setting, rng):
     return rows, fields, MARGIN * setting.truth
 
 
-def _share(setting: Setting, rng):
+def _share(setting: Setting, rng: np.random.Generator) -> Made:
     """A control with half of a treatment's effect of 0.3, and `truth` margins more."""
     rows, deviations = [], _effects(setting, rng)
     for d, r, named in _blocks(setting):
@@ -111,7 +118,7 @@ def _share(setting: Setting, rng):
     return rows, fields, MARGIN * setting.truth
 
 
-def _slope(setting: Setting, rng):
+def _slope(setting: Setting, rng: np.random.Generator) -> Made:
     rows, slopes = [], _effects(setting, rng)
     for d, r, named in _blocks(setting):
         level = 1.0 + rng.random()
@@ -121,7 +128,7 @@ def _slope(setting: Setting, rng):
     return rows, fields, MARGIN * setting.truth
 
 
-def _ushape(setting: Setting, rng):
+def _ushape(setting: Setting, rng: np.random.Generator) -> Made:
     """A parabola over log λ with end slopes of -(truth margins) and +(truth margins); without effect it is flat."""
     rows, slopes = [], _effects(setting, rng)
     middle, half = np.mean(np.log10(GRID)), np.ptp(np.log10(GRID)) / 2
@@ -134,7 +141,7 @@ def _ushape(setting: Setting, rng):
     return rows, fields, MARGIN * setting.truth
 
 
-def _event(setting: Setting, rng):
+def _event(setting: Setting, rng: np.random.Generator) -> Made:
     """Divergence in half of the control's and the treatment's blocks; with an effect in more of the one's than of the other's."""
     rows, change = [], EVENT_MARGIN * setting.truth
     shape = (1 if setting.spread == "correlated" else DATASETS, setting.blocks)
@@ -147,7 +154,7 @@ def _event(setting: Setting, rng):
     return rows, fields, change
 
 
-def _tolerance(setting: Setting, rng):
+def _tolerance(setting: Setting, rng: np.random.Generator) -> Made:
     """Two grids of cells, of which each is near its arm's best, or far, by lot; one of them always near."""
     # away from both ends of both axes
     rows, n, best = [], SIDE * SIDE, SIDE * (SIDE // 2) + SIDE // 2
@@ -168,7 +175,7 @@ def _tolerance(setting: Setting, rng):
     return rows, fields, WIDTH * setting.truth
 
 
-_MAKERS: dict[str, Callable] = {
+_MAKERS: Mapping[str, Callable[[Setting, np.random.Generator], Made]] = {
     "superiority": _superiority, "equivalence": _equivalence, "interaction": _interaction, "share": _share, "slope": _slope,
     "ushape": _ushape, "event": _event, "tolerance": _tolerance,
 }

@@ -46,7 +46,7 @@ def usable(claim: Claim, selected: pd.DataFrame, policy: str) -> pd.DataFrame:
         for arm, lost in rows[bad.loc[rows.index]].groupby("arm"):
             if finite.empty:
                 continue
-            worst = finite.max() if _high_is_worse(claim, metric, str(arm)) else finite.min()
+            worst = finite.max() if _high_is_worse(claim, str(metric), str(arm)) else finite.min()
             filled = pd.Series(worst, index=lost.index)
             if metric in NLL_METRICS and "n_classes" in lost:
                 # a model that diverged predicts no better than the uniform distribution
@@ -92,12 +92,17 @@ def contrasts(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def contrast(effect: str, treatment: pd.Series, control: pd.Series | None) -> pd.Series:
-    """The claim's effect of treatment on control, row by row; without control the value itself, or its logarithm; NaN if undefined."""
+    """The claim's effect of treatment on control, row by row; without control the value itself, or its logarithm; NaN if undefined.
+
+    Raises ValueError for effect `relative` without control.
+    """
     with np.errstate(all="ignore"):
         match effect:
             case "difference":
                 value = treatment if control is None else treatment - control
             case "relative":
+                if control is None:
+                    raise ValueError("effect relative: of an arm alone there is none")
                 value = (treatment - control) / control.abs()
             case "log_ratio":
                 value = np.log(treatment) - (0.0 if control is None else np.log(control))

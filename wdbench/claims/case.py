@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench.claims.kinds import Ruling
 from wdbench.config.claims import Claim
@@ -16,7 +17,7 @@ class Component:
 
     name: str
     estimate: Estimate
-    effects: np.ndarray
+    effects: NDArray[np.float64]
     margin: float
 
 

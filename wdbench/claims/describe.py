@@ -1,5 +1,8 @@
 """A claim's estimand in words: what one unit of its estimate is, and its formula."""
 
+from collections.abc import Iterable
+
+from wdbench.config.claimparts import Tolerance
 from wdbench.config.claims import Claim
 
 
@@ -9,7 +12,7 @@ def effect_unit(claim: Claim) -> str:
         return ""
     what = "event rate" if claim.event is not None else ", ".join(claim.metric)
     if claim.tolerance is not None:
-        what = _tolerated(claim, what)
+        what = _tolerated(claim.tolerance, what)
     unit = {"difference": what, "relative": f"{what}, relative", "log_ratio": f"log({what})"}[claim.effect]
     if claim.x is None:
         return unit
@@ -18,8 +21,7 @@ def effect_unit(claim: Claim) -> str:
     )
 
 
-def _tolerated(claim: Claim, what: str) -> str:
-    asked = claim.tolerance
+def _tolerated(asked: Tolerance, what: str) -> str:
     if asked.draws:
         return f"expected {what} of the best of {_listed(asked.draws)} cells drawn at random"
     ends = _listed([f"{100 * e:g}" for e in asked.within])
@@ -27,7 +29,7 @@ def _tolerated(claim: Claim, what: str) -> str:
     return f"share of cells with {what} within {ends} % of {whose}"
 
 
-def _listed(values) -> str:
+def _listed(values: Iterable[int | str]) -> str:
     return ", ".join(map(str, values))
 
 
@@ -63,4 +65,4 @@ def equation(claim: Claim) -> str:
 
 
 def _x(claim: Claim) -> str:
-    return claim.x if claim.x_transform == "none" else f"{claim.x_transform}({claim.x})"
+    return f"{claim.x}" if claim.x_transform == "none" else f"{claim.x_transform}({claim.x})"

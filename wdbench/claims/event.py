@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench import stats
 from wdbench.claims import superiority
@@ -45,12 +46,14 @@ def not_rare(claim: Claim, contrasts: pd.DataFrame, ruling: Ruling) -> Ruling:
     return ruling
 
 
-def pool(effects: np.ndarray, strata: np.ndarray, clusters: np.ndarray, alpha: float, rng: np.random.Generator):
+def pool(
+    effects: NDArray[np.float64], strata: NDArray[np.str_], clusters: NDArray[np.str_], alpha: float, rng: np.random.Generator
+) -> stats.Estimate:
     """All blocks of all strata as one sample of pairs."""
     return stats.event_effect(effects, alpha)
 
 
-def _test(effects: np.ndarray, alpha: float, rng: np.random.Generator) -> stats.Estimate:
+def _test(effects: NDArray[np.float64], alpha: float, rng: np.random.Generator) -> stats.Estimate:
     return stats.event_effect(effects, alpha)
 
 

@@ -1,6 +1,7 @@
 """When no verdict may be given: rows missing, data unavailable, decay not applied, optimum at the end of its grid."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,9 @@ MOST_AT_EDGE = 0.5
 """With a larger share of an arm's blocks at an end of its grid the verdict is inconclusive."""
 
 
-def check(claims, columns=None, studies=None, path: str = "claims.yaml") -> None:
+def check(
+    claims: Iterable[Claim], columns: Collection[str] | None = None, studies: Collection[str] | None = None, path: str = "claims.yaml"
+) -> None:
     """Every column and study that the claims name must be known.
 
     columns: those of the runs table; studies: names in config.yaml; None: not checked. Raises UserError naming file,
@@ -38,13 +41,13 @@ def check(claims, columns=None, studies=None, path: str = "claims.yaml") -> None
                 _check(one, f"{path}: claim {claim.id}.{variant}", columns, studies)
 
 
-def _check(claim: Claim, prefix: str, columns, studies) -> None:
-    for field, read in claim.columns().items() if columns is not None else ():
+def _check(claim: Claim, prefix: str, columns: Collection[str] | None, studies: Collection[str] | None) -> None:
+    for field, read in claim.columns().items():
         for column in read:
-            if column not in columns:
+            if columns is not None and column not in columns:
                 raise UserError(f"{prefix}{field}: no column {column!r} in the runs; {filters.near(column, columns)}")
-    for study in claim.study if studies is not None else ():
-        if study not in studies:
+    for study in claim.study:
+        if studies is not None and study not in studies:
             raise UserError(f"{prefix}study: value {study!r}: unknown study; valid: {', '.join(sorted(studies))}")
 
 
@@ -69,7 +72,7 @@ def in_arms(claim: Claim, rows: pd.DataFrame) -> pd.Series:
     return _any([arm.where for arm in claim.arms.values()], rows) & _any(claim.conditions.values(), rows)
 
 
-def _any(texts, rows: pd.DataFrame) -> pd.Series:
+def _any(texts: Iterable[str], rows: pd.DataFrame) -> pd.Series:
     masks = [known(text, rows) for text in texts]
     return pd.Series(np.logical_or.reduce(masks) if masks else True, index=rows.index, dtype=bool)
 
@@ -144,9 +147,13 @@ def edge_shares(claim: Claim, selected: pd.DataFrame) -> dict[str, float]:
     """
     shares = {}
     for arm, rows, allowed in _choices(claim, selected):
-        at_end = rows["edge"].map(lambda text, allowed=allowed: any(end not in allowed for end in text.split()))
+        at_end = rows["edge"].map(partial(_beyond, allowed))
         shares[arm] = float(at_end.groupby([rows["condition"], rows["x"]], dropna=False).mean().max())
     return shares
+
+
+def _beyond(allowed: Collection[str], ends: str) -> bool:
+    return any(end not in allowed for end in ends.split())
 
 
 def ends_chosen(claim: Claim, selected: pd.DataFrame) -> dict[str, str]:
@@ -156,11 +163,12 @@ def ends_chosen(claim: Claim, selected: pd.DataFrame) -> dict[str, str]:
     told = {}
     for arm, rows, allowed in _choices(claim, selected):
         found = [(end, index) for index, text in rows["edge"].items() for end in text.split() if end not in allowed]
-        ends = pd.DataFrame(found, columns=["end", "row"]).groupby("end", sort=True)["row"].agg(list)
+        ends = {end: [index for name, index in found if name == end] for end in sorted({end for end, _ in found})}
+        counts = {end: len(held) for end, held in ends.items()}
         parts = []
-        for end in sorted(ends.index, key=lambda name, ends=ends: -len(ends[name])):
+        for end in sorted(counts, key=counts.__getitem__, reverse=True):
             column, _, side = end.rpartition(".")
-            values = filters.floats(rows.loc[ends[end], column]) if column in rows else pd.Series(dtype=float)
+            values = filters.floats(rows[column].loc[ends[end]]) if column in rows else pd.Series(dtype=float)
             low_high = dict.fromkeys(number(v) for v in (values.min(), values.max())) if len(values) else ()
             shown = f" ({' to '.join(low_high)})" if low_high else ""
             parts.append(f"{column} {side}est{shown} in {len(ends[end])} of {len(rows)}")
@@ -169,16 +177,17 @@ def ends_chosen(claim: Claim, selected: pd.DataFrame) -> dict[str, str]:
     return told
 
 
-def _choices(claim: Claim, selected: pd.DataFrame):
+def _choices(claim: Claim, selected: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Collection[str]]]:
     """(arm, the row that it chose at each point, ends that the claim allows) of arms that choose."""
-    for arm, rows in selected.drop_duplicates([*KEYS, "arm", "cell_id"]).groupby("arm", sort=True):
-        select = claim.arms[str(arm)].select
-        if select is None or select.rule == "mean":
+    found = selected.drop_duplicates([*KEYS, "arm", "cell_id"])
+    for name, arm in sorted(claim.arms.items()):
+        select, rows = arm.select, found[found["arm"] == name]
+        if select is None or select.rule == "mean" or rows.empty:
             continue
         if select.rule == "grid":
             # of a whole grid the best cell is the choice
             rows = rows.dropna(subset=["selected_value"]).sort_values("selected_value", kind="stable").drop_duplicates(KEYS)
-        yield str(arm), rows, select.edge
+        yield name, rows, select.edge
 
 
 def at_edge(shares: dict[str, float], ends: dict[str, str] | None = None) -> Ruling | None:

@@ -23,11 +23,11 @@ def table(claims: Iterable[Claim], ledger: Path) -> DataFrame:
     for claim in claims:
         digest = claim.digest()
         entry = entries.get(claim.id)
-        known = entry is not None and entry["hash"] == digest
+        known = entry if entry is not None and entry["hash"] == digest else None
         doubt, why = registration.post_hoc(claim, entries)
-        hashes = [digest, *(registration.earlier_rules(entry) if known else ())]
+        hashes = [digest, *(registration.earlier_rules(known) if known else ())]
         seen = [first[claim.id, one] for one in hashes if (claim.id, one) in first]
-        rows.append((claim.id, digest, entry["registered_on"] if known else "", *(seen[-1] if seen else ("", "")),
+        rows.append((claim.id, digest, known["registered_on"] if known else "", *(seen[-1] if seen else ("", "")),
                      "post hoc" if doubt else "registered", why))
     return DataFrame(rows, columns=list(COLUMNS))
 

@@ -27,8 +27,10 @@ def judge_identity(name: str, checks: pd.DataFrame | None) -> tuple[Ruling, dict
     worst, failed = shown_check(rows)
     label = " ".join(str(part) for part in (rows["check"].iloc[worst], rows["case"].iloc[worst]) if pd.notna(part) and part != "")
     shown = f"{label}: measured {number(error[worst])} {rows['relation'].iloc[worst]} {number(tolerance[worst])}"
-    numbers = {"estimate": float(error[worst]), "margin": float(tolerance[worst]), "n": int(rows["inputs"].sum()), "component": label,
-               "equation": f"measured {rows['relation'].iloc[worst]} bound"}
+    numbers: dict[str, float | str] = {
+        "estimate": float(error[worst]), "margin": float(tolerance[worst]), "n": int(rows["inputs"].sum()), "component": label,
+        "equation": f"measured {rows['relation'].iloc[worst]} bound",
+    }
     if failed:
         return Ruling("fails", f"{failed} of {len(rows)} checks are beyond their bound; the worst is {shown}"), numbers
     return Ruling("holds", f"all {len(rows)} checks keep to their bound; shown is {shown}"), numbers

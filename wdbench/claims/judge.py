@@ -1,7 +1,7 @@
 """From runs and claims to verdicts: select, contrast, test, correct, decide."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,10 +70,18 @@ def _need(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
             raise UserError(f"{what}: has no column {column!r}; valid: a table with {', '.join(columns)}")
 
 
-def _prepare(claim: Claim, runs, expected, identities, unavailable, elsewhere) -> Case:
+def _prepare(
+    claim: Claim,
+    runs: pd.DataFrame,
+    expected: pd.DataFrame,
+    identities: pd.DataFrame | None,
+    unavailable: Mapping[str, str],
+    elsewhere: Mapping[str, str],
+) -> Case:
     if claim.not_tested is not None:
         return Case(claim, Ruling("not_tested", claim.not_tested))
     if claim.kind == "identity":
+        assert claim.identity is not None, "see check_fields: the kind needs it"
         return Case(claim, *identity.judge_identity(claim.identity, identities))
     profiles = {elsewhere[study] for study in claim.study if study in elsewhere}
     if profiles:
@@ -102,8 +110,8 @@ def _prepare(claim: Claim, runs, expected, identities, unavailable, elsewhere) -
 def _partly_unavailable(lost: pd.DataFrame, case: Case, unavailable: Mapping[str, str]) -> str:
     """Data sets that a stratum goes without although it has other rows."""
     names = {str(d) for column in ("dataset", "dataset_base") if column in lost for d in lost[column].unique()}
-    names = sorted(name for name in names & set(unavailable) if not any(name in r.reason for r in case.absent.values()))
-    return f"; without {', '.join(names)} (unavailable)" if names else ""
+    told = sorted(name for name in names & set(unavailable) if not any(name in r.reason for r in case.absent.values()))
+    return f"; without {', '.join(told)} (unavailable)" if told else ""
 
 
 def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case:
@@ -116,7 +124,8 @@ def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case
     case.effects = kind.effects(claim, case.contrasts)
     candidates = with_strata(claim, claim_rows(claim, runs))
     candidates = candidates[gate.in_arms(claim, candidates)]
-    case.n_diverged = candidates[candidates["status"] == "diverged"].groupby("stratum").size().to_dict()
+    diverged = candidates[candidates["status"] == "diverged"].groupby("stratum").size()
+    case.n_diverged = {str(stratum): n for stratum, n in diverged.items()}
     for stratum in _in_order(claim, case.selected["stratum"]):
         here = case.selected[case.selected["stratum"] == stratum]
         effects = case.effects[case.effects["stratum"] == stratum]
@@ -130,7 +139,7 @@ def _analyse(claim: Claim, runs: pd.DataFrame, policy: str, gated: bool) -> Case
     case.effects = case.effects.assign(
         used=case.effects["effect"].notna() & case.effects["stratum"].isin(list(case.tested))
     )
-    case.pooled = _pool(claim, kind, case)
+    case.pooled = _pool(claim, kind, case.tested, case.effects)
     return case
 
 
@@ -145,8 +154,8 @@ def _natural(name: str) -> list[tuple[int, float, str]]:
     return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
 
-def _name(metric: str, component: str, several: bool) -> str:
-    return " ".join(part for part in (metric if several else "", component) if part)
+def _name(metric: Hashable, component: Hashable, several: bool) -> str:
+    return " ".join(str(part) for part in (metric if several else "", component) if part)
 
 
 def _test(claim: Claim, kind: Kind, stratum: str, effects: pd.DataFrame) -> Tested:
@@ -155,7 +164,7 @@ def _test(claim: Claim, kind: Kind, stratum: str, effects: pd.DataFrame) -> Test
         values = rows.sort_values("block", kind="stable")["effect"].to_numpy(float)
         name = _name(metric, component, len(claim.metric) > 1)
         rng = seeds.generator(f"{claim.id}/{stratum}/{metric}/{component}", 0, "bootstrap")
-        components.append(Component(name, kind.test(values, claim.alpha, rng), values, claim.margin_of(metric)))
+        components.append(Component(name, kind.test(values, claim.alpha, rng), values, claim.margin_of(str(metric))))
     return _joined(kind, components)
 
 
@@ -164,24 +173,23 @@ def _joined(kind: Kind, components: list[Component]) -> Tested:
     return Tested(tuple(components), float(np.max(p)))
 
 
-def _pool(claim: Claim, kind: Kind, case: Case) -> Tested | None:
-    if len(case.tested) < 2:
-        return next(iter(case.tested.values()), None)
+def _pool(claim: Claim, kind: Kind, tested: Mapping[str, Tested], effects: pd.DataFrame) -> Tested | None:
+    if len(tested) < 2:
+        return next(iter(tested.values()), None)
     components = []
-    used = case.effects[case.effects["used"]].sort_values(["stratum", "block"], kind="stable")
+    used = effects[effects["used"]].sort_values(["stratum", "block"], kind="stable")
     for (metric, component), rows in used.groupby(["metric", "component"], sort=True):
         rng = seeds.generator(f"{claim.id}/all/{metric}/{component}", 0, "bootstrap")
         values = rows["effect"].to_numpy(float)
         estimate = kind.pool(values, rows["stratum"].to_numpy(str), rows["block"].to_numpy(str), claim.alpha, rng)
         name = _name(metric, component, len(claim.metric) > 1)
-        components.append(Component(name, estimate, values, claim.margin_of(metric)))
+        components.append(Component(name, estimate, values, claim.margin_of(str(metric))))
     return _joined(kind, components)
 
 
 def _family_p(cases: list[Case]) -> dict[str, float]:
-    adjusted = {}
+    adjusted: dict[str, float] = {}
     for family in dict.fromkeys(case.claim.family for case in cases):
-        members = [case for case in cases if case.claim.family == family and case.pooled is not None]
-        p = stats.holm(np.array([case.pooled.p for case in members]))
-        adjusted |= {case.claim.id: float(value) for case, value in zip(members, p, strict=True)}
+        raw = {case.claim.id: case.pooled.p for case in cases if case.claim.family == family and case.pooled is not None}
+        adjusted |= {claim_id: float(p) for claim_id, p in zip(raw, stats.holm(np.array(list(raw.values()))), strict=True)}
     return adjusted

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench import stats
 from wdbench.config.claims import Claim
@@ -34,7 +35,7 @@ class Evidence:
     """What a rule decides on: one component's estimate, its effects [n], margin, level and corrected p."""
 
     estimate: Estimate
-    effects: np.ndarray
+    effects: NDArray[np.float64]
     margin: float
     alpha: float
     p_holm: float
@@ -48,8 +49,13 @@ def _mean_mde(estimate: Estimate, alpha: float) -> float:
     return estimate.mde
 
 
-def _pool(effects, strata, clusters, alpha, rng) -> Estimate:
+def _pool(
+    effects: NDArray[np.float64], strata: NDArray[np.str_], clusters: NDArray[np.str_], alpha: float, rng: np.random.Generator
+) -> Estimate:
     return stats.pooled_effect(effects, strata, clusters, alpha, rng)
+
+
+Pool = Callable[[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_], float, np.random.Generator], Estimate]
 
 
 def _unchanged(claim: Claim, contrasts: pd.DataFrame, ruling: Ruling) -> Ruling:
@@ -70,8 +76,8 @@ class Kind:
     name: str
     effects: Callable[[Claim, pd.DataFrame], Effects]
     rule: Callable[[Evidence], Ruling]
-    test: Callable[[np.ndarray, float, np.random.Generator], Estimate] = stats.mean_effect
-    pool: Callable[..., Estimate] = _pool
+    test: Callable[[NDArray[np.float64], float, np.random.Generator], Estimate] = stats.mean_effect
+    pool: Pool = _pool
     p: Callable[[Estimate, float], float] = _mean_p
     mde: Callable[[Estimate, float], float] = _mean_mde
     review: Callable[[Claim, pd.DataFrame, Ruling], Ruling] = _unchanged

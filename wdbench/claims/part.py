@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from wdbench import seeds
+from wdbench import frames, seeds
 from wdbench.claims import tables, vote
 from wdbench.claims.case import Component, Tested
 from wdbench.claims.kinds import Ruling, find
@@ -25,7 +26,7 @@ class Part:
     ci_low: float = np.nan
     ci_high: float = np.nan
     n: int = 0
-    rows: tuple[dict, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
 
 
 def part(claim: Claim, verdicts: pd.DataFrame, effects: pd.DataFrame, wanted: Callable[[str], bool] | None = None) -> Part:
@@ -49,9 +50,9 @@ def part(claim: Claim, verdicts: pd.DataFrame, effects: pd.DataFrame, wanted: Ca
         return _of(claim, chosen.iloc[0], chosen)
     names = tuple(chosen["dataset"])
     tested = _pooled(claim, effects[(effects["claim_id"] == claim.id) & effects["dataset"].isin(names)], names)
-    rulings = {row.dataset: Ruling(row.verdict, str(row.reason)) for row in chosen.itertuples()}
+    rulings = {str(row["dataset"]): Ruling(row["verdict"], str(row["reason"])) for row in frames.records(chosen)}
     ruling = vote.overall(rulings, np.nan if tested is None else tested.p, claim.alpha)
-    rows = tuple(chosen.to_dict("records"))
+    rows = tuple(frames.records(chosen))
     if tested is None:
         return Part(claim.id, ruling.verdict, ruling.reason, names, rows=rows)
     estimate = tables.weakest(claim, tested, tested.p)[1].estimate
@@ -60,8 +61,8 @@ def part(claim: Claim, verdicts: pd.DataFrame, effects: pd.DataFrame, wanted: Ca
 
 def _of(claim: Claim, row: pd.Series, strata: pd.DataFrame) -> Part:
     n = 0 if pd.isna(row["n"]) else int(row["n"])
-    numbers = (float(row[name]) if pd.notna(row[name]) else np.nan for name in ("estimate", "ci_low", "ci_high"))
-    return Part(claim.id, row["verdict"], str(row["reason"]), tuple(strata["dataset"]), *numbers, n, tuple(strata.to_dict("records")))
+    mean, low, high = (float(row[name]) if pd.notna(row[name]) else np.nan for name in ("estimate", "ci_low", "ci_high"))
+    return Part(claim.id, row["verdict"], str(row["reason"]), tuple(strata["dataset"]), mean, low, high, n, tuple(frames.records(strata)))
 
 
 def _pooled(claim: Claim, effects: pd.DataFrame, names: tuple[str, ...]) -> Tested | None:
@@ -72,8 +73,8 @@ def _pooled(claim: Claim, effects: pd.DataFrame, names: tuple[str, ...]) -> Test
         rng = seeds.generator(f"{claim.id}/{'+'.join(names)}/{metric}/{component}", 0, "bootstrap")
         values = rows["effect"].to_numpy(float)
         estimate = kind.pool(values, rows["dataset"].to_numpy(str), rows["block"].to_numpy(str), claim.alpha, rng)
-        margin = claim.margin_of(metric)
-        name = " ".join(word for word in (metric if len(claim.metric) > 1 else "", component) if word)
+        margin = claim.margin_of(str(metric))
+        name = " ".join(word for word in (str(metric) if len(claim.metric) > 1 else "", str(component)) if word)
         components.append(Component(name, estimate, values, margin))
     if not components:
         return None

@@ -5,10 +5,11 @@ flips are drawn), and Holm multiplies it by the number of strata, and of claims 
 than SIGN_FLIP_FROM blocks and for equivalence, has no least p; a single block has no p at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench import filters, stats
 from wdbench.claims import gate
@@ -82,7 +83,7 @@ def _design(claim: Claim, expected: pd.DataFrame) -> tuple[list[int], int] | Non
     return [len(blocks) for blocks in strata], whole
 
 
-def _few(values, form=str) -> str:
+def _few(values: list[int] | NDArray[np.float64], form: Callable[[float], str] = str) -> str:
     """`10`, or `5 to 10` where they differ."""
     ends = dict.fromkeys(form(value) for value in (np.nanmin(values), np.nanmax(values))) if np.isfinite(values).any() else ["none"]
     return " to ".join(ends)

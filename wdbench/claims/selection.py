@@ -3,11 +3,15 @@
 Selection reads the column named by `select.by` (validation) and `status`, nothing of the test rows.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from wdbench import filters
-from wdbench.config.claims import Arm, Claim
+from wdbench.config.claimparts import Arm, Side
+from wdbench.config.claims import Claim
 from wdbench.errors import UserError
 
 KEYS = ["stratum", "condition", "x", "block"]
@@ -56,7 +60,7 @@ SHOWN = (
     "penalty",
     "n_classes",
 )
-_LOG = {"none": lambda x: x, "log": np.log, "log2": np.log2, "log10": np.log10}
+_LOG: dict[str, Callable[[pd.Series], pd.Series]] = {"none": lambda x: x, "log": np.log, "log2": np.log2, "log10": np.log10}
 
 
 def in_studies(study: pd.Series, wanted: tuple[str, ...]) -> pd.Series:
@@ -92,13 +96,11 @@ def select(claim: Claim, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = with_strata(claim, claim_rows(claim, runs))
     rows = _with_points(claim, rows)
-    chosen: dict[str, pd.DataFrame] = {}
-    for name, arm in sorted(
-        claim.arms.items(), key=lambda item: item[1].select is not None and item[1].select.rule == "match"
-    ):
+    chosen: dict[Side, pd.DataFrame] = {}
+    for name, arm in sorted(claim.arms.items(), key=lambda item: _matched(item[1]) is not None):
         candidates = filters.parse(arm.where, f"claim {claim.id}: arms.{name}.where").rows(rows)
-        target = chosen[arm.select.match] if _matched(arm) else None
-        chosen[name] = _choose(claim, name, arm, candidates, target)
+        other = _matched(arm)
+        chosen[name] = _choose(claim, name, arm, candidates, None if other is None else chosen[other])
     parts = []
     for name in sorted(chosen, reverse=True):
         for metric in claim.metric or ("event",):
@@ -117,7 +119,7 @@ def _labels(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.Series:
     return pd.Series(labels, index=rows.index, dtype=object)
 
 
-def _shown(value) -> str:
+def _shown(value: Any) -> str:
     if pd.isna(value):
         return "NA"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -139,8 +141,9 @@ def _with_points(claim: Claim, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _matched(arm: Arm) -> bool:
-    return arm.select is not None and arm.select.rule == "match"
+def _matched(arm: Arm) -> Side | None:
+    """The other arm, whose choice this one's is matched with."""
+    return None if arm.select is None else arm.select.match
 
 
 def _choose(claim: Claim, name: str, arm: Arm, rows: pd.DataFrame, target: pd.DataFrame | None) -> pd.DataFrame:
@@ -164,6 +167,7 @@ def _choose(claim: Claim, name: str, arm: Arm, rows: pd.DataFrame, target: pd.Da
         case "min":
             rows = rows.assign(rank=rows["score"])
         case "match":
+            assert target is not None, "see Select: rule match names the other arm"
             wanted = target[[*KEYS, arm.select.by]].set_axis([*KEYS, "wanted"], axis=1)
             rows = rows.merge(wanted, on=KEYS, how="left")
             rows = rows.assign(rank=(rows["score"] - rows["wanted"]).abs())
@@ -209,7 +213,7 @@ def _refuse_ambiguous(claim: Claim, name: str, rows: pd.DataFrame, over: list[st
     )
 
 
-def _values(claim: Claim, name: str, metric: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _values(claim: Claim, name: Side, metric: str, rows: pd.DataFrame) -> pd.DataFrame:
     if claim.event is not None:
         value = filters.parse(claim.event, f"claim {claim.id}: event").mask(rows).astype(float)
     else:

@@ -1,7 +1,10 @@
 """R3, R4: how a contrast moves along x, block by block; R1 on the mean slope, or on both end slopes of a parabola."""
 
+from collections.abc import Hashable, Iterator
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench import stats
 from wdbench.claims.blocks import orientation
@@ -15,7 +18,7 @@ BLOCK = ["stratum", "metric", "block"]
 def slope_effects(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
     """Oriented least-squares slope, or Kendall's tau, of the contrast on x in each block."""
     statistic = stats.kendall_tau if claim.statistic == "kendall" else stats.slope
-    rows = []
+    rows: list[tuple[Hashable, ...]] = []
     for key, x, y, imputed in _curves(contrasts):
         value = statistic(x, y) if len(x) else np.nan
         rows.append((*key, "", orientation(claim) * value, imputed))
@@ -26,7 +29,7 @@ def ushape_effects(claim: Claim, contrasts: pd.DataFrame) -> pd.DataFrame:
     """Both end slopes of each block's parabola, each positive where it has the sign of a valley (direction lower) or
     hill.
     """
-    rows = []
+    rows: list[tuple[Hashable, ...]] = []
     valley = -orientation(claim)
     for key, x, y, imputed in _curves(contrasts):
         left, right = stats.end_slopes(x, y) if len(x) else (np.nan, np.nan)
@@ -48,7 +51,7 @@ def interior(claim: Claim, contrasts: pd.DataFrame, ruling: Ruling) -> Ruling:
     return ruling
 
 
-def _curves(contrasts: pd.DataFrame):
+def _curves(contrasts: pd.DataFrame) -> Iterator[tuple[tuple[Hashable, ...], NDArray[np.float64], NDArray[np.float64], bool]]:
     """(stratum, metric, block), x, contrast, whether a point was filled in or left out because it diverged.
 
     A curve with a point that is undefined for another reason has no points: it is no curve over the claim's x.
@@ -61,7 +64,7 @@ def _curves(contrasts: pd.DataFrame):
         yield key, kept["x"].to_numpy(), kept["contrast"].to_numpy(), imputed
 
 
-def _table(rows: list[tuple]) -> pd.DataFrame:
+def _table(rows: list[tuple[Hashable, ...]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*BLOCK, "component", "effect", "imputed"])
 
 

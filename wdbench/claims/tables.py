@@ -1,6 +1,7 @@
 """The published tables: one row a verdict, a selected cell, an effect."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ EFFECT_COLUMNS = (
 )  # fmt: skip
 """Columns of effects.csv: one row a block and component; an estimate is the mean of `effect` over rows with `used`."""
 
-EMPTY = stats.Estimate(*[np.nan] * 6, 0, np.nan, 0, np.nan, "none")
+EMPTY = stats.Estimate(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 0, np.nan, 0, np.nan, "none")
 
 _ORDER = ("refuted", "inconclusive", "equivalent", "supported")
 
@@ -55,6 +56,8 @@ def weakest(claim: Claim, tested: Tested, p_holm: float) -> tuple[Ruling, Compon
 
 
 def _rulings(case: Case, corrected: bool) -> dict[str, tuple[Ruling, Component, float]]:
+    if case.contrasts is None:
+        return {}
     p = np.array([tested.p for tested in case.tested.values()])
     adjusted = stats.holm(p) if corrected else p
     kind, rulings = find(case.claim.kind), {}
@@ -67,7 +70,7 @@ def _rulings(case: Case, corrected: bool) -> dict[str, tuple[Ruling, Component, 
     return rulings
 
 
-def rows(case: Case, family_p: float, ledger: registration.Ledger) -> list[dict]:
+def rows(case: Case, family_p: float, ledger: registration.Ledger) -> list[dict[str, Any]]:
     """Rows of verdicts.csv: `all` first, then the strata. family_p: the claim's p after Holm in its family."""
     claim = case.claim
     is_post_hoc, why = registration.post_hoc(claim, ledger)
@@ -112,7 +115,7 @@ def rows(case: Case, family_p: float, ledger: registration.Ledger) -> list[dict]
     return found
 
 
-def _verdict(ruling: Ruling) -> dict:
+def _verdict(ruling: Ruling) -> dict[str, str]:
     return {"verdict": ruling.verdict, "reason": ruling.reason}
 
 
@@ -131,7 +134,7 @@ def _beside(case: Case | None, corrected: bool) -> dict[str, tuple[float, str]]:
     return found
 
 
-def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> dict:
+def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> dict[str, Any]:
     """Everything of a row that is measured; `stratum` None: over all."""
     claim = case.claim
     tested = case.pooled if stratum is None else case.tested.get(stratum)
@@ -139,8 +142,7 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
     component = weakest(claim, tested, p_holm)[1] if tested is not None and ruling.verdict != "not_tested" else None
     estimate = component.estimate if component is not None else EMPTY
     margin = component.margin if component is not None else min(map(claim.margin_of, claim.metric or ("event",)))
-    here = lambda table: table if stratum is None or table is None else table[table["stratum"] == stratum]  # noqa: E731
-    selected, effects = here(case.selected), here(case.effects)
+    selected, effects = _here(case.selected, stratum), _here(case.effects, stratum)
     edges = [case.edges.get(stratum, {})] if stratum is not None else list(case.edges.values())
     shares = [share for edge in edges for share in edge.values()]
     strata = list(case.n_diverged) if stratum is None else [stratum]
@@ -151,7 +153,7 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
         "ci_tost_low": estimate.low_tost,
         "ci_tost_high": estimate.high_tost,
         "margin": margin,
-        "p_value": tested.p if component is not None else np.nan,
+        "p_value": tested.p if tested is not None and component is not None else np.nan,
         "p_holm": p_holm if component is not None else np.nan,
         "n": estimate.n,
         "mde": find(claim.kind).mde(estimate, claim.alpha) if component is not None else np.nan,
@@ -164,6 +166,10 @@ def _numbers(case: Case, stratum: str | None, p_holm: float, ruling: Ruling) -> 
         "n_undefined": 0 if effects is None else int((effects["effect"].isna() & ~effects["imputed"]).sum()),
         "selection_edge_share": max(shares) if shares else np.nan,
     }
+
+
+def _here(table: pd.DataFrame | None, stratum: str | None) -> pd.DataFrame | None:
+    return table if stratum is None or table is None else table[table["stratum"] == stratum]
 
 
 def gathered(cases: list[Case], what: str, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -16,18 +16,20 @@ beyond the grid the block has no effect.
 """
 
 import math
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wdbench.claims import blocks, superiority
 from wdbench.claims.kinds import Kind, register
 from wdbench.claims.selection import KEYS
-from wdbench.config.claimparts import Window
+from wdbench.config.claimparts import Arm, Tolerance, Window
 from wdbench.config.claims import Claim
 
 
-def best_of(k: int, val: np.ndarray, loss: np.ndarray) -> float:
+def best_of(k: int, val: NDArray[np.float64], loss: NDArray[np.float64]) -> float:
     """Expected `loss` [N] of the lowest `val` [N] among k of N cells drawn without replacement; NaN where k > N."""
     n = len(val)
     if k > n:
@@ -38,7 +40,7 @@ def best_of(k: int, val: np.ndarray, loss: np.ndarray) -> float:
     return float(np.dot(chance, ordered[: n - k + 1]))
 
 
-def share_within(tolerance: float, best: float, loss: np.ndarray) -> float:
+def share_within(tolerance: float, best: float, loss: NDArray[np.float64]) -> float:
     """Share of cells with `loss` [N] at most (1 + tolerance) best; NaN where best is not above 0."""
     return float((loss <= (1.0 + tolerance) * best * (1.0 + 1e-12)).mean()) if best > 0 else math.nan
 
@@ -62,7 +64,7 @@ def windowed(cells: pd.DataFrame, over: tuple[str, ...], window: Window) -> pd.D
     return pd.concat(parts, ignore_index=True)
 
 
-def _between(y: np.ndarray, left: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _between(y: NDArray[np.float64], left: NDArray[np.intp], share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Linear between neighbours; a cell that is met exactly is itself, also where its neighbour is infinite."""
     with np.errstate(invalid="ignore"):
         mixed = (1.0 - share) * y[left] + share * y[left + 1]
@@ -71,20 +73,25 @@ def _between(y: np.ndarray, left: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 def contrasts(claim: Claim, table: pd.DataFrame) -> pd.DataFrame:
     """One row a block, metric and component: KEYS, metric, component, treatment, control, contrast (not yet oriented), imputed."""
-    rows = []
+    asked = claim.tolerance
+    assert asked is not None, "see check_fields: the kind needs it"
+    treatment, control = claim.arms["treatment"], claim.arms["control"]
+    rows: list[tuple[Hashable, ...]] = []
     for key, points in table.groupby([*KEYS, "metric"], sort=True, dropna=False):
-        surfaces = {arm: _surface(claim, arm, points[points["arm"] == arm]) for arm in ("treatment", "control")}
+        one = _surface(treatment, points[points["arm"] == "treatment"], asked.window)
+        other = _surface(control, points[points["arm"] == "control"], asked.window)
         imputed = bool(points["imputed"].any())
-        for component, values in _measured(claim, surfaces):
+        for component, values in _measured(asked, one, other):
             rows.append((*key, component, *values, imputed))
     columns = [*KEYS, "metric", "component", "treatment", "control", "imputed"]
     found = pd.DataFrame(rows, columns=columns).astype({"treatment": float, "control": float})
     return found.assign(contrast=blocks.contrast(claim.effect, found["treatment"], found["control"]))
 
 
-def _surface(claim: Claim, arm: str, rows: pd.DataFrame) -> pd.DataFrame | None:
+def _surface(arm: Arm, rows: pd.DataFrame, window: Window | None) -> pd.DataFrame | None:
     """The arm's grid in a block: val (infinite where the cell diverged) and loss; None where it has none."""
-    over, window = claim.arms[arm].select.over, claim.tolerance.window
+    assert arm.select is not None, "see check_arms: the kind needs rule grid"
+    over = arm.select.over
     val = rows["selected_value"].where((rows["status"] == "ok") & rows["selected_value"].notna(), np.inf)
     cells = rows[list(over)].astype(float).assign(val=val, loss=rows["value_used"]).dropna(subset=["loss"])
     cells = cells.sort_values(["val", *over], kind="stable", ignore_index=True)
@@ -93,20 +100,22 @@ def _surface(claim: Claim, arm: str, rows: pd.DataFrame) -> pd.DataFrame | None:
     return cells if window is None else windowed(cells, over, window)
 
 
-def _measured(claim: Claim, surfaces: dict[str, pd.DataFrame | None]):
+def _measured(
+    asked: Tolerance, treatment: pd.DataFrame | None, control: pd.DataFrame | None
+) -> Iterator[tuple[str, tuple[float, float]]]:
     """(component, (treatment's value, control's value)); NaN where an arm has no grid."""
-    asked, pair = claim.tolerance, [surfaces["treatment"], surfaces["control"]]
-    lost = any(surface is None for surface in pair)
-    for k in asked.draws:
-        values = (math.nan, math.nan) if lost else tuple(best_of(k, s["val"].to_numpy(), s["loss"].to_numpy()) for s in pair)
-        yield f"best of {k}", values
-    for tolerance in asked.within:
-        if lost:
-            yield f"within {tolerance:g}", (math.nan, math.nan)
-            continue
-        best = [float(s["loss"].iloc[int(np.argmin(s["val"]))]) for s in pair]
-        best = [min(best)] * 2 if asked.of == "common" else best
-        yield f"within {tolerance:g}", tuple(share_within(tolerance, b, s["loss"].to_numpy()) for b, s in zip(best, pair, strict=True))
+    names = [*(f"best of {k}" for k in asked.draws), *(f"within {share:g}" for share in asked.within)]
+    if treatment is None or control is None:
+        yield from ((name, (math.nan, math.nan)) for name in names)
+        return
+    (t_val, t), (c_val, c) = ((side["val"].to_numpy(float), side["loss"].to_numpy(float)) for side in (treatment, control))
+    for name, k in zip(names, asked.draws, strict=False):
+        yield name, (best_of(k, t_val, t), best_of(k, c_val, c))
+    t_best, c_best = float(t[np.argmin(t_val)]), float(c[np.argmin(c_val)])
+    if asked.of == "common":
+        t_best = c_best = min(t_best, c_best)
+    for name, share in zip(names[len(asked.draws):], asked.within, strict=True):
+        yield name, (share_within(share, t_best, t), share_within(share, c_best, c))
 
 
 def effects(claim: Claim, found: pd.DataFrame) -> pd.DataFrame:

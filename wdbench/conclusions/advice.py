@@ -1,12 +1,14 @@
 """Advice from verdicts: advice.yaml says what each outcome of a claim would advise, the verdict says which outcome it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from pandas import DataFrame
 
 from wdbench.claims.part import part
 from wdbench.conclusions import outcome
+from wdbench.conclusions.catalogue import missing
 from wdbench.conclusions.schema import Advice, Rule
 from wdbench.config.claims import Claim
 
@@ -17,7 +19,8 @@ COLUMNS = ("model", "precision", "question", "claim_id", "part", "strata", "verd
 def table(rules: Advice, claims: Sequence[Claim], verdicts: DataFrame, effects: DataFrame) -> DataFrame:
     """advice.csv: one row a model, precision, question and claim. Exactly one of advice and no_advice (why there is none) is filled.
 
-    A question that no claim of the rules measures for a model and precision has one row, without a claim.
+    A question that no claim of the rules measures for a model and precision has one row, without a claim, and so has one of whose claims
+    `claims` lacks some.
     """
     known = {claim.id: claim for claim in claims}
     units = verdicts.drop_duplicates("claim_id").set_index("claim_id")["effect_unit"].to_dict() if "effect_unit" in verdicts else {}
@@ -29,16 +32,14 @@ def table(rules: Advice, claims: Sequence[Claim], verdicts: DataFrame, effects: 
                     continue
                 here = {"model": model, "precision": precision, "question": question}
                 mine = [r for r in rules.rules if (r.model, r.precision, r.question) == (model, precision, question)]
-                rows += [here | _row(rule, known, verdicts, effects, units) for rule in mine]
-                if not mine:
-                    rows.append(here | {"no_advice": "no claim measures it", "n": 0})
+                rows += [here | _row(rule, known, verdicts, effects, units) for rule in mine if rule.claim in known]
+                absent = missing(mine, known)
+                if absent or not mine:
+                    rows.append(here | {"no_advice": absent or "no claim measures it", "n": 0})
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
 
 
-def _row(rule: Rule, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame, units: dict) -> dict:
-    if rule.claim not in known:
-        return {"claim_id": rule.claim, "part": rule.part, "verdict": "not_tested", "outcome": "not measured", "n": 0,
-                "no_advice": f"{rule.claim} is not among the claims of this run"}
+def _row(rule: Rule, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame, units: Mapping[Any, str]) -> dict[str, Any]:
     claim = known[rule.claim]
     found = part(claim, verdicts, effects, rule.wanted)
     said = outcome.of(found, claim.kind)

@@ -5,14 +5,16 @@ predicted, is *contradicted* if none is, and is left *open* otherwise. Two stori
 by an outcome that contradicts one of them and not the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 from pandas import DataFrame
 
 from wdbench.claims.part import part
 from wdbench.conclusions import outcome
+from wdbench.conclusions.catalogue import missing
 from wdbench.conclusions.schema import Mechanisms, Source
 from wdbench.config.claims import Claim
 
@@ -22,8 +24,10 @@ PAIR_COLUMNS = ("model", "story", "other_story", "told_apart", "for_story", "for
 
 
 def table(structure: Mechanisms, claims: Sequence[Claim], verdicts: DataFrame, effects: DataFrame) -> DataFrame:
-    """mechanisms.csv: one row a model, claim and story that predicts its sign; models and discriminators without a claim have one row
-    with agreement `not measured`.
+    """mechanisms.csv: one row a model, claim and story that predicts its sign.
+
+    A model and discriminator of whose claims `claims` lacks some have one row, without a claim, that names those; one that no claim asks
+    has one that says so. The agreement of both is `not measured`.
     """
     known = {claim.id: claim for claim in claims}
     units = verdicts.drop_duplicates("claim_id").set_index("claim_id")["effect_unit"].to_dict() if "effect_unit" in verdicts else {}
@@ -31,24 +35,24 @@ def table(structure: Mechanisms, claims: Sequence[Claim], verdicts: DataFrame, e
     for model in structure.models:
         for discriminator in structure.discriminators:
             here = {"model": model, "discriminator": discriminator.id}
-            asked = [(test, source) for test in discriminator.tests for source in test.claims.get(model, ())]
-            for test, source in asked:
+            every = [(test, source) for test in discriminator.tests for source in test.claims.get(model, ())]
+            absent = missing((source for _, source in every), known)
+            for test, source in every:
+                if source.claim not in known:
+                    continue
                 measured = measure(source, known, verdicts, effects) | {"effect_unit": units.get(source.claim, ""), "part": source.part}
                 signs = measured.pop("signs")
                 for story, word in test.predicts.items():
                     agreement = "not measured" if measured["outcome"] == "not measured" else agree(signs, word)
                     rows.append(here | measured | {"story": story, "predicted": word, "agreement": agreement})
-            if not asked:
+            if absent or not every:
                 rows.append(here | {"outcome": "not measured", "agreement": "not measured", "n": 0,
-                                    "why": "no claim asks it of this kind of model"})
+                                    "why": absent or "no claim asks it of this kind of model"})
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"n": "Int64"})
 
 
-def measure(source: Source, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame) -> dict:
-    """Numbers and outcome of a claim, or of some of its strata: the columns of that name, and `signs`."""
-    if source.claim not in known:
-        return {"claim_id": source.claim, "strata": "", "verdict": "not_tested", "outcome": "not measured", "n": 0,
-                "why": "the claims file has no such claim", "signs": outcome.Outcome("not measured").signs}
+def measure(source: Source, known: dict[str, Claim], verdicts: DataFrame, effects: DataFrame) -> dict[str, Any]:
+    """Numbers and outcome of a claim of `known`, or of some of its strata: the columns of that name, and `signs`."""
     claim = known[source.claim]
     found = part(claim, verdicts, effects, source.wanted)
     said = outcome.of(found, claim.kind)
@@ -73,16 +77,16 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
     for model in structure.models:
         mine = evidence[(evidence["model"] == model) & evidence["story"].notna()]
         for one, other in combinations(structure.stories, 2):
-            sides = (mine[mine["story"] == story] for story in (one, other))
-            both = pd.merge(*sides, on=["discriminator", "claim_id", "part"], suffixes=("", "_other"))
+            left, right = (mine[mine["story"] == story] for story in (one, other))
+            both = pd.merge(left, right, on=["discriminator", "claim_id", "part"], suffixes=("", "_other"))
             disjoint = [not outcome.WORDS[a] & outcome.WORDS[b] for a, b in zip(both["predicted"], both["predicted_other"], strict=True)]
             both = both[pd.Series(disjoint, index=both.index, dtype=bool)]
             first, second = both["agreement"], both["agreement_other"]
-            named = lambda chosen, both=both: list(dict.fromkeys(both.loc[chosen, "claim_id"]))  # noqa: E731
-            for_one = named((first != "contradicted") & (second == "contradicted"))
-            for_other = named((first == "contradicted") & (second != "contradicted"))
-            neither = named((first == "contradicted") & (second == "contradicted"))
-            rest = named(~(first.eq("contradicted") | second.eq("contradicted")))
+            ids = both["claim_id"].astype(str)
+            for_one = _distinct(ids[(first != "contradicted") & (second == "contradicted")])
+            for_other = _distinct(ids[(first == "contradicted") & (second != "contradicted")])
+            neither = _distinct(ids[(first == "contradicted") & (second == "contradicted")])
+            rest = _distinct(ids[~(first.eq("contradicted") | second.eq("contradicted"))])
             told = (("both ways" if for_other else "story") if for_one else "other_story" if for_other
                     else "neither" if neither else "open" if rest else "no control")
             listed = ("; ".join(names) for names in (for_one, for_other, neither, rest))
@@ -90,7 +94,11 @@ def pairs(evidence: DataFrame, structure: Mechanisms) -> DataFrame:
     return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
 
 
-def standing(evidence: DataFrame, structure: Mechanisms, model: str) -> dict[str, dict]:
+def _distinct(ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+def standing(evidence: DataFrame, structure: Mechanisms, model: str) -> dict[str, dict[str, Any]]:
     """story -> standing, and the claims that agree with it and that contradict it, for one model.
 
     supported: some claim agrees that also contradicts another story, and none contradicts; consistent: claims agree, none of which

@@ -7,6 +7,7 @@ A verdict leaves one or two of them; one that leaves all three decides nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -53,7 +54,7 @@ def of(part: Part, kind: str) -> Outcome:
     return Outcome("mixed" if part.verdict == "conditional" else "inconclusive")
 
 
-def refuted(row: Mapping, kind: str) -> frozenset[str]:
+def refuted(row: Mapping[Any, Any], kind: str) -> frozenset[str]:
     """Signs that a refuted row leaves: an equivalence's effect is outside (−δ, δ) on one side, any other below δ."""
     low, high, margin = row["ci_low"], row["ci_high"], row["margin"]
     if kind == "equivalence":

@@ -4,6 +4,9 @@ Final losses of different data sets are not comparable, so that a loss is given 
 from it in nothing but the arithmetic: data, replicate, start, batches and hyperparameters are the same.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from pandas import DataFrame
@@ -38,7 +41,7 @@ def table(runs: DataFrame) -> DataFrame:
     return found[list(COLUMNS)].astype({"cells": "int64"})
 
 
-def _studies(runs: DataFrame):
+def _studies(runs: DataFrame) -> Iterator[tuple[str, DataFrame]]:
     """(study, its rows) of those with both fp32 and bf16 weights; a cell is in every study that asks for it."""
     members = runs["study"].astype(str).str.split("+")
     for name in sorted({study for names in members for study in names}):
@@ -74,7 +77,7 @@ def relative(rows: DataFrame) -> DataFrame:
     return rows.assign(**changes)
 
 
-def _numbers(rows: DataFrame) -> dict:
+def _numbers(rows: DataFrame) -> dict[str, Any]:
     fidelity = rows["fidelity"].dropna().astype(float)
     spikes = rows["spikes"].dropna().astype(float) if "spikes" in rows else pd.Series(dtype=float)
     return {

@@ -1,8 +1,8 @@
 """mechanisms.yaml, advice.yaml and controls.yaml as frozen models; a name that does not exist is refused when they are read."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -37,7 +37,7 @@ class Source(Frozen):
         return lambda label: self.including in label and not (self.excluding and self.excluding in label)
 
 
-def _words(value: Mapping[str, str], more: tuple[str, ...] = ()) -> Mapping[str, str]:
+def _words(value: Texts, more: tuple[str, ...] = ()) -> Texts:
     for word in value:
         if word not in (*WORDS, *more):
             raise ValueError(f"{word!r} is no outcome; valid: {', '.join((*WORDS, *more))}")
@@ -54,7 +54,7 @@ class Test(Frozen):
 
     @field_validator("predicts")
     @classmethod
-    def _outcomes(cls, value):
+    def _outcomes(cls, value: Texts) -> Texts:
         if not value:
             raise ValueError("a test that no story predicts anything of tells no stories apart")
         _words(dict.fromkeys(value.values(), ""))
@@ -62,7 +62,7 @@ class Test(Frozen):
 
     @field_validator("claims", mode="before")
     @classmethod
-    def _short(cls, value):
+    def _short(cls, value: object) -> object:
         if not isinstance(value, dict):
             raise ValueError("must map models to lists of claims")
         return {k: [{"claim": one} if isinstance(one, str) else one for one in v] for k, v in value.items()}
@@ -115,7 +115,7 @@ class Rule(Source):
 
     @field_validator("advice")
     @classmethod
-    def _outcomes(cls, value):
+    def _outcomes(cls, value: Texts) -> Texts:
         return _words(value, ("mixed",))
 
 
@@ -164,6 +164,9 @@ class Controls(Frozen):
         return list(self.controls)
 
 
+Content = TypeVar("Content", Mechanisms, Advice, Controls)
+
+
 def mechanisms(known: Iterable[str] | None = None, path: Path = HERE / "mechanisms.yaml") -> Mechanisms:
     """The file's content. Raises UserError for one that does not fit, and for a claim that is not in `known` (None: not checked)."""
     return _checked(yamlio.validate(Mechanisms, yamlio.read(path), path), known, path)
@@ -179,13 +182,13 @@ def controls(known: Iterable[str] | None = None, path: Path = HERE / "controls.y
     return _checked(yamlio.validate(Controls, yamlio.read(path), path), known, path)
 
 
-def _checked(content: "Mechanisms | Advice | Controls", known: Iterable[str] | None, path: Path):
+def _checked(content: Content, known: Iterable[str] | None, path: Path) -> Content:
     for field, values, valid in content.references():
         for value in values:
             if value not in valid:
                 raise UserError(f"{path}: {field}: value {value!r}: valid: {', '.join(valid)}")
-    valid = None if known is None else set(known)
+    ids = None if known is None else set(known)
     for source in content.sources():
-        if valid is not None and source.claim not in valid:
+        if ids is not None and source.claim not in ids:
             raise UserError(f"{path}: claim: value {source.claim!r}: {content.claims} has no such claim; valid: its ids")
     return content

@@ -1,7 +1,8 @@
 """The parts of a claim: arms, how an arm's row is selected, the naive variant, and what each kind needs."""
 
+from collections.abc import Callable, Set
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -9,12 +10,16 @@ from wdbench import filters
 from wdbench.config.study import Frozen
 from wdbench.errors import UserError
 
+if TYPE_CHECKING:
+    from wdbench.config.claims import Claim
+
 RULES = 2
 """Version of the decision rules (wdbench.claims); part of every registered hash. 2: Student's t interval of a mean in place of BCa."""
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
 Direction = Literal["lower", "higher"]
+Side = Literal["treatment", "control"]
 Effect = Literal["difference", "relative", "log_ratio"]
 Transform = Literal["none", "log", "log2", "log10"]
 Statistic = Literal["slope", "kendall"]
@@ -58,7 +63,7 @@ KINDS: dict[str, KindFields] = {
 }
 
 
-def register_kind(name: str, needs: set[str], may: set[str] = frozenset()) -> None:
+def register_kind(name: str, needs: set[str], may: Set[str] = frozenset()) -> None:
     """Let claims of a further kind be read. Raises ValueError if the name is taken or a key is unknown."""
     unknown = (set(needs) | set(may)) - set(_DEPENDENT)
     if name in KINDS or unknown:
@@ -72,16 +77,16 @@ class Select(Frozen):
     rule: Literal["min", "match", "one_se", "mean", "grid"] = "min"
     by: str = "val_loss"
     over: tuple[str, ...] = Field(min_length=1)
-    match: Literal["treatment", "control"] | None = None
+    match: Side | None = None
     edge: dict[str, str] = {}
 
     @field_validator("over", mode="before")
     @classmethod
-    def _listed(cls, value):
+    def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _consistent(self) -> Self:
         if (self.rule == "match") != (self.match is not None):
             raise ValueError("rule: match and match: <arm> go together")
         ends = [f"{column}.{end}" for column in self.over for end in ("low", "high")]
@@ -103,12 +108,12 @@ class Arm(Frozen):
 
     @field_validator("where")
     @classmethod
-    def _a_filter(cls, text):
+    def _a_filter(cls, text: str) -> str:
         return formula(filters.parse, text)
 
     @field_validator("metric")
     @classmethod
-    def _an_expression(cls, text):
+    def _an_expression(cls, text: str) -> str:
         return text if text is None else formula(filters.parse_expression, text)
 
 
@@ -127,7 +132,7 @@ class Window(Frozen):
     points: Annotated[int, Field(strict=True, ge=3, le=99)]
 
     @model_validator(mode="after")
-    def _centred(self):
+    def _centred(self) -> Self:
         if self.points % 2 == 0:
             raise ValueError(f"points {self.points} is even; valid: odd, so that the chosen cell is one of them")
         return self
@@ -143,11 +148,11 @@ class Tolerance(Frozen):
 
     @field_validator("within", "draws", mode="before")
     @classmethod
-    def _listed(cls, value):
+    def _listed(cls, value: object) -> object:
         return value if isinstance(value, list | tuple) else [value]
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _consistent(self) -> Self:
         if bool(self.within) == bool(self.draws):
             raise ValueError("give within: [..] or draws: [..], one of them")
         if bool(self.within) != (self.of is not None):
@@ -161,7 +166,7 @@ class Naive(Frozen):
     trap: str
     where: str | None = None
     study: tuple[str, ...] | None = None
-    arms: dict[Literal["treatment", "control"], Arm] = {}
+    arms: dict[Side, Arm] = {}
     conditions: dict[Literal["claimed", "other"], str] | None = None
     metric: tuple[str, ...] | None = None
     effect: Effect | None = None
@@ -175,11 +180,11 @@ class Naive(Frozen):
 
     @field_validator("study", "metric", "block", mode="before")
     @classmethod
-    def _listed(cls, value):
+    def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
 
 
-def formula(parser, text: str) -> str:
+def formula(parser: Callable[[str, str], Any], text: str) -> str:
     """`text`, after `parser` accepted it; its UserError becomes the ValueError that pydantic puts a place to."""
     try:
         parser(text, "formula")
@@ -188,8 +193,8 @@ def formula(parser, text: str) -> str:
     return text
 
 
-def check_fields(claim) -> None:
-    """Raises ValueError where `claim` (a Claim) lacks a key that its kind needs, or has one that it cannot use."""
+def check_fields(claim: "Claim") -> None:
+    """Raises ValueError where `claim` lacks a key that its kind needs, or has one that it cannot use."""
     fields = KINDS[claim.kind]
     given = {
         "metric": bool(claim.metric),
@@ -220,8 +225,8 @@ def check_fields(claim) -> None:
         raise ValueError("equivalence needs a margin above 0")
 
 
-def check_arms(claim) -> None:
-    """Raises ValueError where the arms of `claim` (a Claim) cannot be compared in the way that it asks for."""
+def check_arms(claim: "Claim") -> None:
+    """Raises ValueError where the arms of `claim` cannot be compared in the way that it asks for."""
     if "control" in claim.arms and claim.threshold is not None:
         raise ValueError("give arms.control or threshold, not both")
     alone = "control" not in claim.arms and claim.threshold is None
@@ -231,8 +236,8 @@ def check_arms(claim) -> None:
         raise ValueError("effect relative needs arms.control or threshold; for one arm use log_ratio")
     if isinstance(claim.margin, dict) and set(claim.margin) != set(claim.metric):
         raise ValueError(f"margin must name exactly the metrics: {', '.join(claim.metric)}")
-    if claim.kind == "tolerance":
-        _check_grids(claim)
+    if claim.tolerance is not None:
+        _check_grids(claim, claim.tolerance.window)
     for name, arm in claim.arms.items():
         if arm.metric is not None and len(claim.metric) > 1:
             raise ValueError(f"arms.{name}.metric cannot stand beside a list of metrics")
@@ -240,7 +245,7 @@ def check_arms(claim) -> None:
             continue
         if claim.x is not None and claim.x in arm.select.over:
             raise ValueError(f"arms.{name}.select.over holds {claim.x!r}, which is x; a value is chosen at each x")
-        if arm.select.rule == "match":
+        if arm.select.match is not None:
             other = claim.arms.get(arm.select.match)
             chained = other is None or (other.select is not None and other.select.rule in ("match", "mean", "grid"))
             if arm.select.match == name or chained:
@@ -250,8 +255,7 @@ def check_arms(claim) -> None:
 _GRID = ("lambda", "lambda_rel", "lr", "lr_rel")
 
 
-def _check_grids(claim) -> None:
-    window = claim.tolerance.window
+def _check_grids(claim: "Claim", window: Window | None) -> None:
     for name, arm in claim.arms.items():
         if arm.select is None or arm.select.rule != "grid":
             raise ValueError(f"kind tolerance needs arms.{name}.select with rule: grid")

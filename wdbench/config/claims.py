@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,7 @@ from wdbench.config.claimparts import (
     NotNegative,
     Number,
     Select,
+    Side,
     Statistic,
     Tolerance,
     Transform,
@@ -44,7 +45,7 @@ class Claim(Frozen):
     by: tuple[str, ...] = ("dataset",)
     cases: dict[str, str] = {}
     block: tuple[str, ...] = ("dataset_base", "replicate")
-    arms: dict[Literal["treatment", "control"], Arm] = {}
+    arms: dict[Side, Arm] = {}
     conditions: dict[Literal["claimed", "other"], str] = {}
     metric: tuple[str, ...] = ()
     effect: Effect = "difference"
@@ -71,52 +72,52 @@ class Claim(Frozen):
 
     @field_validator("study", "by", "block", "metric", mode="before")
     @classmethod
-    def _listed(cls, value):
+    def _listed(cls, value: object) -> object:
         return [value] if isinstance(value, str) else value
 
     @field_validator("cases", "conditions", mode="before")
     @classmethod
-    def _empty(cls, value):
+    def _empty(cls, value: object) -> object:
         return {} if value is None else value
 
     @field_validator("figure", mode="before")
     @classmethod
-    def _named(cls, value):
+    def _named(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
     @field_validator("where", "event")
     @classmethod
-    def _a_filter(cls, text):
+    def _a_filter(cls, text: str | None) -> str | None:
         return text if text is None else formula(filters.parse, text)
 
     @field_validator("cases", "conditions")
     @classmethod
-    def _filters(cls, value):
+    def _filters(cls, value: dict[str, str]) -> dict[str, str]:
         for text in value.values():
             formula(filters.parse, text)
         return value
 
     @field_validator("metric")
     @classmethod
-    def _expressions(cls, value):
+    def _expressions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             formula(filters.parse_expression, text)
         return value
 
     @field_validator("x")
     @classmethod
-    def _expression(cls, text):
+    def _expression(cls, text: str) -> str:
         return text if text is None else formula(filters.parse_expression, text)
 
     @field_validator("kind")
     @classmethod
-    def _known_kind(cls, value):
+    def _known_kind(cls, value: object) -> object:
         if value not in KINDS:
             raise ValueError(f"unknown kind; valid: {', '.join(KINDS)}")
         return value
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _consistent(self) -> Self:
         if self.not_tested is not None:
             if not self.not_tested.strip():
                 raise ValueError("not_tested needs a reason")
@@ -226,11 +227,11 @@ class Claim(Frozen):
             "not_tested",
         }
         fields = self.model_dump(mode="json", exclude=prose)
-        for name, arm in fields["arms"].items():
+        for arm in fields["arms"].values():
             arm.pop("label")
             arm["where"] = filters.parse(arm["where"]).canonical
             if arm["select"] is not None:
-                arm["select"]["edge"] = sorted(self.arms[name].select.edge)
+                arm["select"]["edge"] = sorted(arm["select"]["edge"])
         for name in ("where", "event"):
             fields[name] = fields[name] if fields[name] is None else filters.parse(fields[name]).canonical
         for name in ("cases", "conditions"):
@@ -248,7 +249,7 @@ class Claim(Frozen):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def from_mapping(content: dict, path: str) -> tuple[Claim, ...]:
+def from_mapping(content: dict[str, Any], path: str) -> tuple[Claim, ...]:
     """Claims of a parsed claims.yaml. Raises UserError naming file, claim, field, value and what would be valid."""
     entries = content.get("claims")
     if set(content) != {"claims"} or not isinstance(entries, list):
@@ -274,7 +275,7 @@ def from_mapping(content: dict, path: str) -> tuple[Claim, ...]:
     return tuple(claims.values())
 
 
-def _refuse_unknown(entry: dict, model: type[Frozen], path: str, prefix: str) -> None:
+def _refuse_unknown(entry: dict[str, Any], model: type[Frozen], path: str, prefix: str) -> None:
     for key in entry:
         if key not in model.model_fields:
             close = difflib.get_close_matches(yamlio.shown(key).strip("'"), model.model_fields, n=3, cutoff=0.5)

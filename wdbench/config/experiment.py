@@ -1,13 +1,19 @@
 """config.yaml as frozen models: studies, profiles, budgets."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator
 
+from wdbench import plugins
 from wdbench.config import yamlio
 from wdbench.config.study import MOST_CELLS, Frozen, Positive, Study, Tier
 from wdbench.errors import UserError
+
+# a module's name
+PLUGIN = r"^[^\W\d]\w*(\.[^\W\d]\w*)*$"
 
 
 class Budget(Frozen):
@@ -32,19 +38,19 @@ class Experiment(Frozen):
     shift_replicates: Annotated[int, Field(ge=0, le=900_000, strict=True)] = 0
     device: Literal["cpu", "cuda"] = "cpu"
     budget: Budget = Budget()
-    plugins: tuple[Annotated[str, Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")], ...] = ()
+    plugins: tuple[Annotated[str, Field(pattern=PLUGIN)], ...] = ()
     source: str = "config.yaml"
 
     @field_validator("results", "claims", mode="before")
     @classmethod
-    def _named(cls, value):
+    def _named(cls, value: object) -> object:
         if isinstance(value, str) and (not value.strip() or "\0" in value):
             raise ValueError("must name a path")
         return value
 
     @field_validator("studies")
     @classmethod
-    def _not_too_many(cls, studies):
+    def _not_too_many(cls, studies: dict[str, Study]) -> dict[str, Study]:
         if not studies:
             raise ValueError("no study is left to train; give at least one of the profile's tiers")
         cells = sum(study.size for study in studies.values())
@@ -65,6 +71,8 @@ class Experiment(Frozen):
 
 def load(path: str | Path = "config.yaml", profile: str | None = None, results: str | None = None) -> Experiment:
     """Read config.yaml, apply a profile. Raises UserError for anything that does not fit."""
+    if not str(path).strip() or "\0" in str(path):
+        raise UserError(f"--config-file: value {str(path)!r}: must name a file, as config.yaml")
     content = dict(yamlio.read(path))
     profiles = content.pop("profiles", {}) or {}
     if not isinstance(profiles, dict):
@@ -86,6 +94,11 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
         content |= _of_tiers(content, profiles)
     content.setdefault("results", "results")
     content.setdefault("claims", "claims.yaml")
+    named = content.get("plugins")
+    if isinstance(named, list) and all(isinstance(name, str) and re.fullmatch(PLUGIN, name) for name in named):
+        # what they register is valid in the rest of the file
+        plugins.load(tuple(named), str(path))
+    _check_studies(every, path)
     content["source"] = str(path)
     if results is not None:
         if not results.strip() or "\0" in results:
@@ -94,6 +107,13 @@ def load(path: str | Path = "config.yaml", profile: str | None = None, results: 
     found = _shifted(yamlio.validate(Experiment, content, path))
     _a_folder(found.folder, f"{path}: results" if results is None else "--results")
     return found
+
+
+def _check_studies(studies: object, path: str | Path) -> None:
+    """Studies that this profile changes or leaves out must be right as well: another profile trains them."""
+    for name, axes in studies.items() if isinstance(studies, dict) else ():
+        if isinstance(axes, dict):
+            yamlio.validate(Study, axes, path, f"studies.{name if isinstance(name, str) else yamlio.shown(name)}")
 
 
 def _shifted(experiment: Experiment) -> Experiment:
@@ -116,7 +136,7 @@ def _a_folder(folder: Path, where: str) -> None:
             raise UserError(f"{where}: value {str(part)[:60]!r}: cannot be read ({error.strerror}); valid: a folder") from None
 
 
-def _of_tiers(content: dict, profiles: dict) -> dict:
+def _of_tiers(content: dict[str, Any], profiles: dict[str, Any]) -> dict[str, Any]:
     """The studies of the profile's tiers, and for the others the first profile whose tiers they are of."""
     tiers = content.get("tiers", ["core"])
     trained = {name: (changes or {}).get("tiers") for name, changes in profiles.items()}
@@ -132,7 +152,7 @@ def _of_tiers(content: dict, profiles: dict) -> dict:
     return {"studies": kept, "elsewhere": elsewhere}
 
 
-def _apply(content: dict, changes, path, where: str) -> dict:
+def _apply(content: dict[str, Any], changes: Mapping[str, Any], path: str | Path, where: str) -> dict[str, Any]:
     """`changes` laid over `content`: studies not named in the profile are left out, keys of named ones replaced."""
     merged = {**content, **{k: v for k, v in changes.items() if k != "studies"}}
     if "studies" in changes:

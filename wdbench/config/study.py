@@ -1,13 +1,18 @@
 """One study of config.yaml as a frozen model: its axes, and what does not go together."""
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from wdbench import schedules
+from wdbench import rules, schedules
 from wdbench.cells import DECAY_SHARE, FOLLOWERS, WEIGHTS
 from wdbench.errors import UserError
+from wdbench.penalties import PENALTIES
+
+if TYPE_CHECKING:
+    from pydantic import ValidationInfo
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -19,10 +24,20 @@ Rows = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Points = Annotated[int, Field(ge=1, le=1_000, strict=True)]
 Replicates = Annotated[int, Field(ge=1, le=10_000, strict=True)]
 
-Penalty = Literal["none", "l1", "l2", "elastic"]
-OptimiserName = Literal["exact", "sgd", "momentum", "nesterov", "adam"]
-Coupling = Literal["coupled", "decoupled", "independent", "cautious", "corrected", "moment_split_m", "moment_split_v",
-                   "scheduled", "coupled_subgradient", "decoupled_subgradient", "norm_replay", "lr_replay"]
+
+def _known(names: Callable[[], Iterable[str]]) -> AfterValidator:
+    """One of the names that are registered as the file is read: ours, and those of its plugins."""
+    def check(value: str) -> str:
+        valid = list(names())
+        if value not in valid:
+            raise ValueError(f"valid: {', '.join(valid)}")
+        return value
+    return AfterValidator(check)
+
+
+Penalty = Annotated[str, _known(lambda: PENALTIES)]
+OptimiserName = Annotated[str, _known(lambda: ("exact", *rules.OPTIMISERS, *rules.optimisers))]
+Coupling = Annotated[str, _known(lambda: (*rules.COUPLINGS, *rules.couplings))]
 PrecisionName = Literal["fp32", "fp64", "bf16_compute", "bf16_weights"]
 RoundingName = Literal["nearest_split", "nearest_once", "stochastic", "kahan"]
 DecayMask = Literal["weights", "all", "bias_hundredth", "hidden", "head"]
@@ -54,18 +69,18 @@ class Axis(Frozen):
 
     @field_validator("values", mode="before")
     @classmethod
-    def _listed(cls, values):
+    def _listed(cls, values: object) -> object:
         if isinstance(values, int | float) and not isinstance(values, bool):
             values = [values]
         return [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values] if isinstance(values, list) else values
 
     @field_validator("start", "to", mode="before")
     @classmethod
-    def _number(cls, value):
+    def _number(cls, value: object) -> object:
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
-    def _one_form(self):
+    def _one_form(self) -> Self:
         grid = (self.start, self.to, self.points)
         if self.values is None and any(part is None for part in grid):
             raise ValueError("give either values: [..] or all of from, to and points")
@@ -75,25 +90,22 @@ class Axis(Frozen):
             raise ValueError("values is empty; give at least one number")
         if self.values is not None and len(set(self.values)) != len(self.values):
             raise ValueError("a value is listed twice")
-        if self.values is None and not self.start < self.to:
+        if self.start is not None and self.to is not None and not self.start < self.to:
             raise ValueError("from must be less than to")
         return self
 
     @property
-    def blocks(self) -> range:
-        """Numbers of the study's replicates."""
-        return range(self.first_replicate, self.first_replicate + self.replicates)
-
-    @property
     def size(self) -> int:
         """How many values there are, without making them."""
-        return self.points if self.values is None else len(self.values)
+        return self.points or 0 if self.values is None else len(self.values)
 
     def numbers(self) -> tuple[float, ...]:
         """The axis' values, ascending order kept as given; a log grid is rounded to 6 digits so that its ids are stable."""
         if self.values is not None:
             return self.values
-        grid = np.geomspace(self.start, self.to, self.points) if self.points > 1 else np.array([self.start])
+        # `_one_form` has seen to it that all three are there
+        start, to, points = self.start or 0.0, self.to or 0.0, self.points or 1
+        grid = np.geomspace(start, to, points) if points > 1 else np.array([start])
         return tuple(float(f"{v:.6g}") for v in grid)
 
 
@@ -130,24 +142,24 @@ class Study(Frozen):
 
     @field_validator("model", "schedule", "steps", "batch_size", "sphere", mode="before")
     @classmethod
-    def _listed(cls, value):
+    def _listed(cls, value: object) -> object:
         return value if isinstance(value, list) else [value]
 
     @field_validator("schedule")
     @classmethod
-    def _schedules(cls, value):
+    def _schedules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_read(schedules.canonical, text) for text in value)
 
     @field_validator("decay_phases")
     @classmethod
-    def _phases(cls, value):
+    def _phases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             _read(schedules.phase, text)
         return value
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_duplicates(cls, value, info):
+    def _no_duplicates(cls, value: object, info: "ValidationInfo") -> object:
         # a study that takes another's keys may say that it has no probes
         if value == [] and info.field_name != "probes":
             raise ValueError("the list is empty; give at least one entry, or leave the key out")
@@ -156,7 +168,7 @@ class Study(Frozen):
         return value
 
     @model_validator(mode="after")
-    def _complete(self):
+    def _complete(self) -> Self:
         for penalty in self.penalties:
             if penalty != "none" and penalty not in self.lambdas:
                 raise ValueError(f"lambda has no entry for penalty {penalty!r}; give lambda.{penalty}")
@@ -201,6 +213,10 @@ class Study(Frozen):
 
     def _can_follow(self, coupling: str) -> None:
         """Raises ValueError where a cell of `coupling` could not be trained beside the decayed run that it follows."""
+        foreign = [name for name in self.optimisers if name in rules.optimisers]
+        if foreign:
+            raise ValueError(f"couplings: value {coupling!r} with optimiser {foreign[0]!r}, of which nothing is known; "
+                             f"valid: {', '.join(rules.OPTIMISERS)}")
         for field, given, valid in (("penalties", self.penalties, ("none", "l2")), ("decay_masks", self.decay_masks, tuple(MATRICES))):
             for value in given:
                 if value not in valid:
@@ -211,7 +227,7 @@ class Study(Frozen):
                 raise ValueError(f"couplings: value {coupling!r} is for networks, not for model {model!r}; valid: the other couplings")
 
 
-def _read(parser, text: str):
+def _read(parser: Callable[[str], Any], text: str) -> Any:
     """`parser(text)`; its UserError becomes the ValueError that pydantic puts a place to."""
     try:
         return parser(text)

@@ -1,11 +1,13 @@
 """Strict YAML: duplicate keys refused, and a sentence for every value that does not fit."""
 
 import reprlib
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from wdbench.errors import UserError
 
@@ -15,7 +17,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, where PyYAML would keep the last one silently."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -31,7 +33,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read(path: str | Path) -> dict:
+def read(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises UserError naming file, line and what is wrong."""
     path = Path(path)
     try:
@@ -55,7 +57,7 @@ def read(path: str | Path) -> dict:
     return content
 
 
-def validate(model: type[Model], content: dict, path: str | Path, prefix: str = "") -> Model:
+def validate(model: type[Model], content: dict[str, Any], path: str | Path, prefix: str = "") -> Model:
     """`content` as `model`. Raises UserError with the first misfit: file, field, value, what would be valid."""
     try:
         return model.model_validate(content)
@@ -63,7 +65,7 @@ def validate(model: type[Model], content: dict, path: str | Path, prefix: str = 
         raise UserError(_sentence(error, path, prefix)) from None
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """A value as it may stand in a sentence: at most 60 characters, in time that does not grow with it."""
     try:
         # aliases let a short file stand for a value of any size, which repr would write out
@@ -106,14 +108,14 @@ _VALID = {
 }
 
 
-def _field(error: dict, prefix: str) -> str:
+def _field(error: ErrorDetails, prefix: str) -> str:
     """The keys that lead to a value; what pydantic adds for the branches of a union or a wrapped value is left out."""
     parts = (str(part) for part in error["loc"])
     kept = (part for part in parts if not part.startswith(("function-", "constrained-", "literal[", "dict[")) and part != "[key]")
     return ".".join([prefix, *(part if part.isprintable() and 0 < len(part) <= 60 else shown(part) for part in kept)]).strip(".")
 
 
-def _sentence(error: ValidationError, path, prefix: str) -> str:
+def _sentence(error: ValidationError, path: str | Path, prefix: str) -> str:
     errors = error.errors(include_url=False)
     field, first = _field(errors[0], prefix), errors[0]
     # the branches of a union fail one by one, at one place
@@ -133,7 +135,7 @@ def _sentence(error: ValidationError, path, prefix: str) -> str:
     return f"{place}value {shown(value)}: {' or '.join(dict.fromkeys(map(_valid, here)))}{more}"
 
 
-def _valid(error: dict) -> str:
+def _valid(error: ErrorDetails) -> str:
     if error["type"] in _VALID:
         return _VALID[error["type"]].format(**error.get("ctx", {}))
     return " ".join(error["msg"].removeprefix("Value error, ").replace("Input should be", "must be").split())

@@ -1,5 +1,7 @@
 """One replicate of a real data set: split, subsample, disturb, then transforms fitted on the train rows."""
 
+from typing import Any
+
 import numpy as np
 
 from wdbench import seeds
@@ -60,7 +62,7 @@ def _real_block(spec: Spec, entry: registry.Entry, data: Dataset, replicate: int
     return Block(spec.text, replicate, X, y, data.task, n_outputs, None, described, sha256, rows)
 
 
-def _subsample(spec: Spec, data: Dataset, rows: dict, replicate: int) -> dict[str, np.ndarray]:
+def _subsample(spec: Spec, data: Dataset, rows: dict[str, Any], replicate: int) -> dict[str, np.ndarray]:
     """Rows in a nested random order, thinned by options minority, n, per_class and imbalance; test rows stay."""
     chosen, kept = spec.options, {"test": rows["test"]}
     for counter, part in enumerate(("train", "val")):
@@ -127,8 +129,8 @@ def _long_tailed(spec: Spec, data: Dataset, order: np.ndarray, factor: float, re
 
 
 def _columns(
-    spec: Spec, entry: registry.Entry, data: Dataset, rows: dict, whole: np.ndarray, replicate: int
-) -> dict:
+    spec: Spec, entry: registry.Entry, data: Dataset, rows: dict[str, Any], whole: np.ndarray, replicate: int
+) -> dict[str, Any]:
     """X of every split. whole: all train rows of the replicate, whose spread is the unit of `corrupt`."""
     chosen = spec.options
     scale = chosen.get("scale", entry.scale)
@@ -152,13 +154,13 @@ def _columns(
     return X
 
 
-def _numbers(entry: registry.Entry, data: Dataset, scale: str, rows: np.ndarray):
+def _numbers(entry: registry.Entry, data: Dataset, scale: str, rows: np.ndarray) -> np.ndarray:
     """Columns of these rows before any fitted transform, float64."""
     taken = data.X[rows] / entry.unit if scale == "unit" else data.X[rows]
     return taken.astype(np.float64, copy=False)
 
 
-def _text_columns(spec: Spec, data: Dataset, rows: dict, scale: str, replicate: int) -> dict:
+def _text_columns(spec: Spec, data: Dataset, rows: dict[str, Any], scale: str, replicate: int) -> dict[str, Any]:
     from wdbench.datasets import text
 
     top, svd = spec.options.get("top"), spec.options.get("svd")
@@ -171,7 +173,7 @@ def _text_columns(spec: Spec, data: Dataset, rows: dict, scale: str, replicate: 
 
 
 def _targets(
-    spec: Spec, data: Dataset, n_classes: int, rows: dict, whole: np.ndarray, replicate: int
+    spec: Spec, data: Dataset, n_classes: int, rows: dict[str, Any], whole: np.ndarray, replicate: int
 ) -> dict[str, np.ndarray]:
     """y of every split: classes with label noise, or a regression target in units of the sd over all train
     rows.

@@ -6,12 +6,17 @@ entries' citations and metrics.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wdbench.datasets import registry
+from wdbench.datasets import registry, values
 from wdbench.datasets.context_model import context_model_curve
 from wdbench.errors import UserError
+
+if TYPE_CHECKING:
+    from wdbench.datasets.records import Dataset
 
 
 @dataclass(frozen=True)
@@ -43,27 +48,29 @@ def run(name: str) -> CheckResult:
     return CheckResult(name, check.metric, check.value, found, check.tolerance, ok, check.kind)
 
 
-def _zscored(X: np.ndarray, fitted: np.ndarray) -> np.ndarray:
+def _zscored(X: NDArray[Any], fitted: NDArray[Any]) -> NDArray[np.float64]:
     return (X - fitted.mean(axis=0)) / fitted.std(axis=0)
 
 
-def _least_squares_r2(data) -> list[float]:
-    X = np.column_stack([np.ones(len(data.y)), _zscored(data.X, data.X)])
-    residual = data.y - X @ np.linalg.lstsq(X, data.y, rcond=None)[0]
-    return [1 - residual.var() / data.y.var()]
+def _least_squares_r2(data: "Dataset") -> list[float]:
+    raw, y = values.dense(data)
+    X = np.column_stack([np.ones(len(y)), _zscored(raw, raw)])
+    residual = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    return [1 - residual.var() / y.var()]
 
 
-def _hitters_ridge(data) -> list[float]:
+def _hitters_ridge(data: "Dataset") -> list[float]:
     """Norms of ridge coefficients on the original scale in glmnet's convention, alpha = n lambda / sd(y)."""
-    sd, Z, y = data.X.std(axis=0), _zscored(data.X, data.X), data.y - data.y.mean()
+    X, raw = values.dense(data)
+    sd, Z, y = X.std(axis=0), _zscored(X, X), raw - raw.mean()
     n, d = Z.shape
     ridge = [
-        np.linalg.solve(Z.T @ Z + n * lam / data.y.std() * np.eye(d), Z.T @ y) / sd for lam in (11498, 705)
+        np.linalg.solve(Z.T @ Z + n * lam / raw.std() * np.eye(d), Z.T @ y) / sd for lam in (11498, 705)
     ]
-    return [np.linalg.norm(w) for w in ridge]
+    return [float(np.linalg.norm(w)) for w in ridge]
 
 
-def _breast_cancer(data) -> list[float]:
+def _breast_cancer(data: "Dataset") -> list[float]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.pipeline import make_pipeline
@@ -71,75 +78,73 @@ def _breast_cancer(data) -> list[float]:
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     folds = StratifiedKFold(10, shuffle=True, random_state=0)
-    return [cross_val_score(model, data.X, data.y, cv=folds).mean()]
+    return [cross_val_score(model, *values.dense(data), cv=folds).mean()]
 
 
-def _parts(data) -> tuple[np.ndarray, np.ndarray]:
-    test = data.given_test
-    return np.setdiff1d(np.arange(len(data.y)), test), test
-
-
-def _khan(data) -> list[float]:
+def _khan(data: "Dataset") -> list[float]:
     from sklearn.svm import SVC
 
-    train, test = _parts(data)
-    Z = _zscored(data.X, data.X[train])
-    model = SVC(kernel="linear", C=10).fit(Z[train], data.y[train])
-    return [(model.predict(Z[part]) != data.y[part]).sum() for part in (train, test)]
+    (X, y), (train, test) = values.dense(data), values.parts(data)
+    Z = _zscored(X, X[train])
+    model = SVC(kernel="linear", C=10).fit(Z[train], y[train])
+    return [(model.predict(Z[part]) != y[part]).sum() for part in (train, test)]
 
 
-def _caravan(data) -> list[float]:
+def _caravan(data: "Dataset") -> list[float]:
     from sklearn.neighbors import KNeighborsClassifier
 
-    train, test = _parts(data)
+    (X, y), (train, test) = values.dense(data), values.parts(data)
     # the book standardises over all rows
-    Z = _zscored(data.X, data.X)
-    found = []
+    Z = _zscored(X, X)
+    found: list[float] = []
     for k in (1, 5):
-        predicted = KNeighborsClassifier(k).fit(Z[train], data.y[train]).predict(Z[test])
-        found += [predicted.sum(), (predicted * data.y[test]).sum()]
+        predicted = KNeighborsClassifier(k).fit(Z[train], y[train]).predict(Z[test])
+        found += [predicted.sum(), (predicted * y[test]).sum()]
     return found
 
 
-def _digits(data) -> list[float]:
+def _digits(data: "Dataset") -> list[float]:
     from sklearn.svm import SVC
 
-    half = len(data.y) // 2
-    return [SVC(gamma=0.001).fit(data.X[:half], data.y[:half]).score(data.X[half:], data.y[half:])]
+    X, y = values.dense(data)
+    half = len(y) // 2
+    return [SVC(gamma=0.001).fit(X[:half], y[:half]).score(X[half:], y[half:])]
 
 
-def _mnist_5k(data) -> list[float]:
+def _mnist_5k(data: "Dataset") -> list[float]:
     from sklearn.linear_model import LogisticRegression
 
-    order = np.random.default_rng(0).permutation(len(data.y))
-    X, y = data.X[order] / 255, data.y[order]
+    X, y = values.dense(data)
+    order = np.random.default_rng(0).permutation(len(y))
+    X, y = X[order] / 255, y[order]
     return [LogisticRegression(C=0.1, max_iter=1000).fit(X[:4000], y[:4000]).score(X[4000:], y[4000:])]
 
 
-def _reuters(data) -> list[float]:
+def _reuters(data: "Dataset") -> list[float]:
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.svm import LinearSVC
 
-    train, test = _parts(data)
-    frequent = np.bincount(data.X[train].indices, minlength=data.X.shape[1]) >= 2
-    counts = data.X[:, np.flatnonzero(frequent)]
+    (X, y), (train, test) = values.counts(data), values.parts(data)
+    frequent = np.bincount(X[train].indices, minlength=X.shape[1]) >= 2
+    counts = X[:, np.flatnonzero(frequent)]
     weights = TfidfTransformer(sublinear_tf=True).fit(counts[train])
-    model = LinearSVC(C=1, random_state=0).fit(weights.transform(counts[train]), data.y[train])
-    return [model.score(weights.transform(counts[test]), data.y[test])]
+    model = LinearSVC(C=1, random_state=0).fit(weights.transform(counts[train]), y[train])
+    return [model.score(weights.transform(counts[test]), y[test])]
 
 
-def _fashion_mnist(data) -> list[float]:
+def _fashion_mnist(data: "Dataset") -> list[float]:
     from sklearn.linear_model import RidgeClassifier
 
-    train, test = _parts(data)
-    X = data.X / 255
-    return [RidgeClassifier(alpha=1).fit(X[train], data.y[train]).score(X[test], data.y[test])]
+    (X, y), (train, test) = values.dense(data), values.parts(data)
+    X = X / 255
+    return [RidgeClassifier(alpha=1).fit(X[train], y[train]).score(X[test], y[test])]
 
 
-def _shakespeare(data) -> list[float]:
+def _shakespeare(data: "Dataset") -> list[float]:
     # the registered figures are of about 100,000 sampled positions, hence their tolerance; these are of all
-    cut = int(0.9 * len(data.X))
-    bits = context_model_curve(data.X[:cut], data.X[cut:], 5)
+    X, _ = values.dense(data)
+    cut = int(0.9 * len(X))
+    bits = context_model_curve(X[:cut], X[cut:], 5)
     return [bits[0], bits[3], bits[5]]
 
 

@@ -7,12 +7,16 @@ overparameterized_nets/data/get_dataset.py, in units of bytes), the same for bot
 
 import tarfile
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wdbench.datasets import fetch
 from wdbench.datasets.records import SPLITS, Dataset, digest
 from wdbench.errors import UserError
+
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
 
 PIXELS = 3 * 32 * 32
 MEAN, SD = (125.307, 122.961, 113.8575), (51.5865, 50.847, 51.255)
@@ -31,11 +35,11 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         taken = self.codes[rows].astype(np.float32)
         return (taken - _by_channel(MEAN)) / _by_channel(SD)
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or np.float32, copy=False)
 
 
@@ -48,7 +52,7 @@ def columns(data: Dataset, rows: dict[str, np.ndarray]) -> dict[str, Pixels]:
     return {part: Pixels(data.X[rows[part]]) for part in SPLITS}
 
 
-def load(entry) -> Dataset:
+def load(entry: "Entry") -> Dataset:
     """Dataset of an entry of kind colour: X [n, 3072] uint8, the published test rows last.
 
     An entry's members are the files of train rows and then that of test rows; a row's label is the last byte before its pixels

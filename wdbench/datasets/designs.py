@@ -26,7 +26,7 @@ def ar1(p: int, rho: float) -> Design:
     """corr(x_i, x_j) = rho^|i-j|, unit variances."""
     lag = np.abs(np.subtract.outer(np.arange(p), np.arange(p)))
 
-    def draw(rng, n):
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
         columns = np.ascontiguousarray(rng.standard_normal((n, p)).T)
         for j in range(1, p):
             columns[j] = rho * columns[j - 1] + np.sqrt(1 - rho**2) * columns[j]
@@ -43,7 +43,7 @@ def factors(groups: np.ndarray, shared_sd: float, own_sd: float) -> Design:
     same = np.equal.outer(groups, groups) & np.logical_and.outer(grouped, grouped)
     own = np.where(grouped, own_sd, 1.0)
 
-    def draw(rng, n):
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
         # one draw a row, so that more rows leave the first ones as they are
         normal = rng.standard_normal((n, k + p))
         return (
@@ -57,7 +57,7 @@ def gaussian(Sigma: np.ndarray) -> Design:
     """Any small covariance, by its Cholesky factor."""
     root = np.linalg.cholesky(Sigma)
 
-    def draw(rng, n):
+    def draw(rng: np.random.Generator, n: int) -> np.ndarray:
         return np.einsum("nk,dk->nd", rng.standard_normal((n, len(Sigma))), root)
 
     return Design(np.asarray(Sigma, float), np.full(len(Sigma), -1), draw)

@@ -4,12 +4,14 @@ Each draw comes from its own stream and for all rows of the data set, so it does
 the number of rows in use, or on the strength asked for.
 """
 
+from typing import Any
+
 import numpy as np
 
 from wdbench import seeds
 
 
-def corrupt(name: str, replicate: int, X: dict, sd: np.ndarray, tau: float, errors: dict) -> dict:
+def corrupt(name: str, replicate: int, X: dict[str, Any], sd: np.ndarray, tau: float, errors: dict[str, Any]) -> dict[str, Any]:
     """X with errors of sd tau, in units of sd [d], added to one random column of X["train"] and X["val"].
 
     errors[split] [n_split] are N(0, 1) draws, see `errors`. A column with sd 0 is never chosen.

@@ -16,9 +16,13 @@ import zlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wdbench.datasets.registry import Archive, Entry, entries, entry
 from wdbench.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 COMMAND = "python -m wdbench data fetch"
 
@@ -159,6 +163,8 @@ def _of_archive(found: Entry) -> dict[str, bytes]:
 def archive_of(found: Entry) -> Path:
     """Path of a data set's archive, verified. Raises DatasetUnavailable where it is missing and UserError where it is damaged."""
     archive = found.archive
+    if archive is None:
+        raise ValueError(f"data set {found.id} has no archive")
     path = path_of(archive)
     if not path.exists():
         raise DatasetUnavailable(
@@ -188,8 +194,8 @@ def files_of(found: Entry) -> list[Path]:
 def _installed(found: Entry) -> list[Path] | None:
     """Files of a package's data set, plain or as .gz, in the first of its folders that holds all; None where none does."""
     for place in _folders(found):
-        paths = [next((p for p in (place / name, place / f"{name}.gz") if p.is_file()), None) for name in found.members]
-        if None not in paths:
+        paths = [p for name in found.members if (p := next((p for p in (place / name, place / f"{name}.gz") if p.is_file()), None))]
+        if len(paths) == len(found.members):
             return paths
     return None
 
@@ -216,9 +222,9 @@ def _files(found: Entry) -> dict[str, bytes]:
     return contents
 
 
-def sha256(content) -> str:
+def sha256(content: "bytes | np.ndarray") -> str:
     """sha256 of bytes, or of an array's."""
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(content if isinstance(content, bytes) else content.data).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -9,6 +9,7 @@ treatment changes nothing but itself.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from wdbench.datasets import options as opt
 from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec
 from wdbench.datasets.truth import BinaryTruth, Truth
+
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
 
 MOST_ROWS, MOST_COLUMNS, MOST_NUMBERS = 1_000_000, 10_000, 10**8
 """Largest samples that are drawn; 10^8 numbers are 0.8 GB."""
@@ -104,14 +108,14 @@ _TABLE = {
 }
 
 
-def _settings(name: str, chosen: Mapping) -> dict:
+def _settings(name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     made = {**_TABLE[name].defaults, **chosen}
     made.setdefault("n_val", max(made["n"], 100))
     made.setdefault("n_test", 1000)
     return made
 
 
-def _conflict(name: str, chosen: Mapping) -> str | None:
+def _conflict(name: str, chosen: Mapping[str, Any]) -> str | None:
     o = _settings(name, chosen)
     rows, columns = o["n"] + o["n_val"] + o["n_test"], o.get("p", o.get("d", 40)) + chosen.get("noise_features", 0)
     if rows * columns > MOST_NUMBERS:
@@ -126,11 +130,11 @@ def _conflict(name: str, chosen: Mapping) -> str | None:
 
 
 @cache
-def entries() -> dict:
+def entries() -> dict[str, Any]:
     """Registry entries of the generators, by id."""
     from wdbench.datasets.registry import Entry
 
-    def made(name, generator):
+    def made(name: str, generator: Generator) -> "Entry":
         task = "binary" if name == "twoclass" else "regression"
         options = {**SIZES, **GENERAL, **generator.options}
         return Entry(
@@ -188,11 +192,11 @@ def block(spec: Spec, replicate: int) -> Block:
     return Block(spec.text, replicate, X, y, task, 1, truth, described, sha256)
 
 
-def _sizes(o: Mapping) -> dict[str, int]:
+def _sizes(o: Mapping[str, Any]) -> dict[str, int]:
     return {"train": o["n"], "val": o["n_val"], "test": o["n_test"]}
 
 
-def _regression(name: str, o: Mapping, replicate: int) -> tuple[dict, dict, Truth]:
+def _regression(name: str, o: Mapping[str, Any], replicate: int) -> tuple[dict[str, Any], dict[str, Any], Truth]:
     design, truth = _TABLE[name].law(o, seeds.generator(name, replicate, "sample", 0))
     X, y = {}, {}
     for counter, (part, n) in enumerate(_sizes(o).items(), start=1):
@@ -205,7 +209,7 @@ def _regression(name: str, o: Mapping, replicate: int) -> tuple[dict, dict, Trut
     return X, y, truth
 
 
-def _twoclass(o: Mapping, replicate: int) -> tuple[dict, dict, BinaryTruth]:
+def _twoclass(o: Mapping[str, Any], replicate: int) -> tuple[dict[str, Any], dict[str, Any], BinaryTruth]:
     """x | y ~ N(+-mu, I) with |mu| = delta/2 in a random direction; every sample holds round(prior n) rows of
     class 1.
 
@@ -236,7 +240,8 @@ def _twoclass(o: Mapping, replicate: int) -> tuple[dict, dict, BinaryTruth]:
     return X, y, truth
 
 
-def _disturbed(name: str, o: Mapping, replicate: int, X: dict, truth) -> tuple[dict, object]:
+def _disturbed(name: str, o: Mapping[str, Any], replicate: int, X: dict[str, Any], truth: Truth | BinaryTruth) -> tuple[dict[str, Any],
+               object]:
     """Options corrupt, noise_features, colscale; the truth in the new columns, risk still on clean x."""
     counters = {part: (n, counter) for counter, (part, n) in enumerate(_sizes(o).items(), start=1)}
     if "corrupt" in o:
@@ -258,10 +263,10 @@ def _disturbed(name: str, o: Mapping, replicate: int, X: dict, truth) -> tuple[d
     return X, truth
 
 
-def _padded(truth, k: int):
+def _padded(truth: Any, k: int) -> Any:
     """The truth with k more columns, N(0, 1) and of weight zero."""
 
-    def square(matrix, fill):
+    def square(matrix: np.ndarray, fill: float) -> np.ndarray:
         out = np.diag(np.full(len(matrix) + k, fill))
         out[: len(matrix), : len(matrix)] = matrix
         return out
@@ -278,7 +283,7 @@ def _padded(truth, k: int):
     return replace(truth, **changed)
 
 
-def _rescaled(truth, factors: np.ndarray):
+def _rescaled(truth: Any, factors: np.ndarray) -> Any:
     """The truth in columns multiplied by `factors`: the same function of x, so weights are divided by them.
     """
     both = np.outer(factors, factors)

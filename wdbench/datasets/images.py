@@ -2,19 +2,25 @@
 
 import gzip
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wdbench.datasets import fetch, idx
 from wdbench.datasets.records import Dataset, digest
 
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
 
-def load(entry) -> Dataset:
+
+def load(entry: "Entry") -> Dataset:
     """Dataset of an entry of kind image; raises DatasetUnavailable, or UserError for a damaged archive."""
     return LOADERS[entry.id](entry)
 
 
-def _dataset(entry, X, y, given_test=None, dtype=np.float64) -> Dataset:
+def _dataset(entry: "Entry", X: ArrayLike, y: ArrayLike, given_test: np.ndarray | None = None,
+             dtype: type[np.generic] = np.float64) -> Dataset:
     X, y = np.ascontiguousarray(X, dtype=dtype), np.ascontiguousarray(y, dtype=np.int64)
     if X.shape != entry.shape:
         raise ValueError(f"{entry.id}: shape {X.shape} is not the registered {entry.shape}")
@@ -25,14 +31,14 @@ def _dataset(entry, X, y, given_test=None, dtype=np.float64) -> Dataset:
     )
 
 
-def _digits(entry) -> Dataset:
+def _digits(entry: "Entry") -> Dataset:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     return _dataset(entry, bunch.data, bunch.target)
 
 
-def _mnist_5k(entry) -> Dataset:
+def _mnist_5k(entry: "Entry") -> Dataset:
     import pandas as pd
 
     (content,) = fetch.members(entry).values()
@@ -40,7 +46,7 @@ def _mnist_5k(entry) -> Dataset:
     return _dataset(entry, table[:, :-1], table[:, -1])
 
 
-def _fashion_mnist(entry) -> Dataset:
+def _fashion_mnist(entry: "Entry") -> Dataset:
     files = fetch.members(entry)
     images, labels = (
         [idx.read(files[f"{part}-{kind}-ubyte"], f"{part}-{kind}-ubyte", n_dims) for part in ("train", "t10k")]

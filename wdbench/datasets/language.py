@@ -6,6 +6,7 @@ a property of the pinned archive, not fitted, and leaves bits a byte as they are
 """
 
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +16,16 @@ from wdbench.datasets.records import SPLITS, Block, Dataset, describe, digest
 from wdbench.datasets.spec import Spec
 from wdbench.errors import UserError
 
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
+
 CONTEXT = 64
 ENOUGH = 4000  # held-out chunks that resolve a gap of .01 nats
 PERIOD = (5, 20)  # fewest and most consecutive chunks of which one is for validation and one for test
 PLAY_SHARE = 0.1  # of the corpus held out by holdout=play, to the nearest whole document
 
 
-def load(entry) -> Dataset:
+def load(entry: "Entry") -> Dataset:
     """Corpus of an entry of kind language: its archive's members by sorted path, with nothing between them.
 
     X [n] holds the uint8 number of each byte's symbol, y [n] the number of its document, classes the symbols and features the

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 SCALES = ("zscore", "raw", "minmax", "unit", "tfidf")
 
@@ -110,7 +111,7 @@ def of_real_data(task: str, kind: str, scales: tuple[str, ...]) -> dict[str, Opt
     return found
 
 
-def conflict(kind: str, default_scale: str, chosen: Mapping) -> str | None:
+def conflict(kind: str, default_scale: str, chosen: Mapping[str, Any]) -> str | None:
     """First pair of chosen options of a real data set that does not go together, as a sentence, or None."""
     scale = chosen.get("scale", default_scale)
     fitted = scale in ("zscore", "minmax")

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -58,7 +59,7 @@ class Block:
     rows: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def digest(*arrays) -> str:
+def digest(*arrays: Any) -> str:
     """sha256 over dtype, shape and bytes of arrays, CSR matrices and lists of text, in the order given."""
     state = hashlib.sha256()
     for array in arrays:
@@ -81,7 +82,8 @@ def digest(*arrays) -> str:
     return state.hexdigest()
 
 
-def describe(task: str, X: dict, y: dict, n_classes: int, **known) -> dict[str, float | int | str]:
+def describe(task: str, X: dict[str, Any], y: dict[str, Any], n_classes: int, **known: float | int | str | None) -> dict[str,
+             float | int | str]:
     """Descriptor columns of a block; `known` overrides the NaN of what only the maker of the block can know.
 
     For language a row is a chunk and a feature a place in it; what concerns columns of numbers or labels of rows is NaN.

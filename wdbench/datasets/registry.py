@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -52,7 +53,7 @@ class Entry:
     task: str
     load: Callable[[], Dataset]
     options: Mapping[str, opt.Option]
-    conflict: Callable[[Mapping], str | None]
+    conflict: Callable[[Mapping[str, Any]], str | None]
     shape: tuple[int, ...] = ()
     target: str = ""
     split: str = "random"
@@ -92,9 +93,9 @@ def _real(
     scale: str,
     scales: list[str],
     archive: str | None = None,
-    check: dict | None = None,
+    check: dict[str, Any] | None = None,
     n_classes: int | None = None,
-    **fields,
+    **fields: Any,
 ) -> Entry:
     """Entry of a real data set from its table in registry.toml; an unknown field raises TypeError."""
     for listed in ("shape", "shares", "folders"):
@@ -165,7 +166,7 @@ def register(
     together.
     """
 
-    def wrong(fieldname: str, value, valid: str):
+    def wrong(fieldname: str, value: object, valid: str) -> UserError:
         return UserError(f"registered data set {name!r}: field {fieldname}: value {value!r}; valid: {valid}")
 
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -199,7 +200,7 @@ def register(
         shares=tuple(shares),
         scale=scale,
         unit=unit,
-        n_classes={"regression": 1, "binary": 2}.get(task, n_classes),
+        n_classes={"regression": 1, "binary": 2}.get(task, n_classes or 1),
         licence=licence,
         citation=citation,
         data_sha256=data_sha256,
@@ -240,7 +241,7 @@ def _completed(found: Entry, data: Dataset) -> Dataset:
         else np.asarray(data.X, dtype=np.float64)
     )
 
-    def wrong(fieldname, value, valid):
+    def wrong(fieldname: str, value: object, valid: str) -> UserError:
         return UserError(f"data set {found.id}: loader returned field {fieldname}: {value}; valid: {valid}")
 
     if (data.name, data.task) != (found.id, found.task):

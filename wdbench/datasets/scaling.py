@@ -1,9 +1,11 @@
 """Column transforms that are fitted on the train rows."""
 
+from typing import Any
+
 import numpy as np
 
 
-def fit_apply(X: dict, scale: str, on_all: bool = False) -> dict:
+def fit_apply(X: dict[str, Any], scale: str, on_all: bool = False) -> dict[str, Any]:
     """Scale the columns of X[split] [n_split, d]; zscore: (x - mean) / sd with ddof=0, minmax: onto [0, 1].
 
     Fitted on X["train"], or on all splits where on_all, which leaks the test rows. A column that is constant

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from wdbench.errors import UserError
+
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -65,5 +69,5 @@ def canonical(spec: str) -> str:
     return parse(spec).text
 
 
-def _names(entry) -> str:
+def _names(entry: "Entry") -> str:
     return " ".join(sorted(entry.options))

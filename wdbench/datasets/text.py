@@ -1,5 +1,7 @@
 """Loaders of text, as term counts, and the tf-idf features that are fitted on the train rows."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import sparse
 
@@ -7,10 +9,13 @@ from wdbench.datasets import fetch
 from wdbench.datasets.records import Dataset, digest
 from wdbench.errors import UserError
 
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
+
 MIN_DF = 2
 
 
-def load(entry) -> Dataset:
+def load(entry: "Entry") -> Dataset:
     """Term counts of a registry entry of kind text, [documents, all terms] CSR, the published test part last.
 
     Counting fits nothing: terms are chosen later, by their document frequency in train. Raises
@@ -43,7 +48,7 @@ def load(entry) -> Dataset:
     )
 
 
-def _documents(content: bytes) -> list[tuple[str, str]]:
+def _documents(content: bytes) -> list[tuple[str, ...]]:
     """(label, text) of every row of a .tab file, without its three header lines and empty rows."""
     rows = content.decode("utf-8").split("\n")[3:]
     return [tuple(row.split("\t", 1)) for row in rows if row.strip()]
@@ -51,7 +56,7 @@ def _documents(content: bytes) -> list[tuple[str, str]]:
 
 def features(
     counts: sparse.csr_matrix, train: np.ndarray, *, scale: str, top: int | None, svd: int | None, seed: int
-):
+) -> np.ndarray | sparse.csr_matrix:
     """Features of all documents, fitted on the rows `train`: CSR, or a dense array where svd is given.
 
     Terms in fewer than MIN_DF train documents are dropped, then all but the `top` of highest document

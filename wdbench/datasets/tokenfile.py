@@ -6,6 +6,7 @@ those of val.bin are held out, half of them (at random, by replicate) for valida
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +17,14 @@ from wdbench.datasets.records import SPLITS, Block, Dataset, describe
 from wdbench.datasets.spec import Spec
 from wdbench.errors import UserError
 
+if TYPE_CHECKING:
+    from wdbench.datasets.registry import Entry
+
 SAMPLES, SAMPLE_TOKENS = 1024, 32_768
 END_OF_TEXT = 50256
 
 
-def load(entry) -> Dataset:
+def load(entry: "Entry") -> Dataset:
     """The two files as they lie on disk: X maps train.bin, given_test maps val.bin, both [n] uint16; y is None.
 
     sha256 covers the sizes of both files, and of each SAMPLES evenly spaced pieces of SAMPLE_TOKENS tokens, all of a file that is

@@ -63,7 +63,7 @@ class BinaryTruth:
         clean = BinaryTruth(self.w, self.b, self.mu, self.Sigma, self.prior, self.support, self.groups)
         return float(clean.error(self.w[:, None], np.array([self.b]))[0])
 
-    def _logits(self, W, b):
+    def _logits(self, W: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Means of the logit in class 1 and class 0, and its sd, each [C]."""
         shift, sd = (np.ascontiguousarray(W.T) * self.mu).sum(axis=1), np.sqrt(_quadratic(self.Sigma, W))
         return np.asarray(b) + shift, np.asarray(b) - shift, sd

@@ -11,6 +11,8 @@ Divided by R |g|_1 it is `residual`: 0 where the conditions hold, 1 where g has 
 0 only outside of the ball.
 """
 
+from collections.abc import Iterable
+
 import torch
 
 from wdbench import affine, stacked
@@ -46,6 +48,6 @@ def columns(params: Params, radii: dict[str, torch.Tensor]) -> dict[str, torch.T
     return {"linf_share": share, "linf_excess": torch.stack(peaks).amax(0) - 1.0}
 
 
-def _add(values) -> torch.Tensor:
+def _add(values: Iterable[torch.Tensor]) -> torch.Tensor:
     first, *rest = values
     return sum(rest, first)

@@ -21,7 +21,8 @@ def rademacher(generator: np.random.Generator, shapes: dict[str, tuple[int, ...]
     return {name: torch.as_tensor(2 * generator.integers(0, 2, (probes, *shape)) - 1).to(dtype) for name, shape in shapes.items()}
 
 
-def _product(module, loss: Loss, cell: Params, x, y, names: Iterable[str]) -> Callable[[Vector], Vector]:
+def _product(module: torch.nn.Module, loss: Loss, cell: Params, x: torch.Tensor, y: torch.Tensor,
+             names: Iterable[str]) -> Callable[[Vector], Vector]:
     """v -> H v of one cell (parameters [*shape]), over the tensors `names` in their order."""
     active = [cell[n].requires_grad_() for n in names]
     with torch.enable_grad():
@@ -33,18 +34,18 @@ def _dot(a: Vector, b: Vector) -> torch.Tensor:
     return sum((u.double() * v.double()).reshape(-1).sum() for u, v in zip(a, b, strict=True))
 
 
-def quadratic_forms(module, loss: Loss, params: Params, x, y, probes: Params) -> torch.Tensor:
+def quadratic_forms(module: torch.nn.Module, loss: Loss, params: Params, x: torch.Tensor, y: torch.Tensor, probes: Params) -> torch.Tensor:
     """v' H v for each probe v: probes name -> [P, *shape] gives [P, R, C]."""
     vectors = [list(v) for v in zip(*probes.values(), strict=True)]
 
-    def one(cell, rows, targets):
+    def one(cell: Params, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         product = _product(module, loss, cell, rows, targets, probes)
         return torch.stack([_dot(product(v), v) for v in vectors])
 
     return over_cells(one, params, x, y)
 
 
-def trace(module, loss: Loss, params: Params, x, y, probes: Params) -> torch.Tensor:
+def trace(module: torch.nn.Module, loss: Loss, params: Params, x: torch.Tensor, y: torch.Tensor, probes: Params) -> torch.Tensor:
     """Hutchinson's estimate (1990) of tr H, [R, C]: mean of v' H v over sign vectors v, name -> [P, *shape].
 
     Unbiased, with variance 2 sum_{i != j} H_ij^2 / P: exact for a diagonal H, and over all sign vectors.
@@ -53,14 +54,15 @@ def trace(module, loss: Loss, params: Params, x, y, probes: Params) -> torch.Ten
     return forms.movedim(0, -1).contiguous().mean(-1)
 
 
-def top_eigenvalue(module, loss: Loss, params: Params, x, y, start: Params, iterations: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
+def top_eigenvalue(module: torch.nn.Module, loss: Loss, params: Params, x: torch.Tensor, y: torch.Tensor, start: Params,
+                   iterations: int = 30) -> tuple[torch.Tensor, torch.Tensor]:
     """(eigenvalue of H of largest modulus, signed; |H v - value v| / |value|), each [R, C], by power iteration.
 
     start: name -> [*shape], shared by all cells. The first is the Rayleigh quotient v' H v of the last unit v; some eigenvalue lies
     within the second, relative, of it. A saddle with a dominant negative eigenvalue shows as a negative value.
     """
 
-    def one(cell, rows, targets):
+    def one(cell: Params, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         product = _product(module, loss, cell, rows, targets, start)
         curved = list(start.values())
         for _ in range(iterations):

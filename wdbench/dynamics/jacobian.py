@@ -16,7 +16,7 @@ ROWS = 32
 LINKS = ("logits", "softmax")
 
 
-def _outputs(module, params: Params, x: torch.Tensor, link: str) -> torch.Tensor:
+def _outputs(module: torch.nn.Module, params: Params, x: torch.Tensor, link: str) -> torch.Tensor:
     """f [n, k]; `softmax`: class probabilities, for k = 1 that of class 1."""
     z = run(module, params, x)
     if link == "logits":
@@ -28,7 +28,7 @@ def _outputs(module, params: Params, x: torch.Tensor, link: str) -> torch.Tensor
     return torch.softmax(torch.cat([torch.zeros_like(z), z], -1), -1)[..., 1:]
 
 
-def _directions(module, params: Params, x: torch.Tensor, signs: torch.Tensor | None) -> tuple[torch.Tensor, float]:
+def _directions(module: torch.nn.Module, params: Params, x: torch.Tensor, signs: torch.Tensor | None) -> tuple[torch.Tensor, float]:
     """(cotangents [P, k], weight of each in the sum of squares)."""
     if signs is not None:
         return signs, 1.0 / len(signs)
@@ -38,7 +38,7 @@ def _directions(module, params: Params, x: torch.Tensor, signs: torch.Tensor | N
     return torch.eye(k, dtype=next(iter(params.values())).dtype, device=x.device), 1.0
 
 
-def parameter_norm(module, params: Params, x: torch.Tensor, link: str = "logits", signs: torch.Tensor | None = None,
+def parameter_norm(module: torch.nn.Module, params: Params, x: torch.Tensor, link: str = "logits", signs: torch.Tensor | None = None,
                    names: frozenset[str] | None = None) -> torch.Tensor:
     """sqrt(mean_i |df_i/dw|_F^2), [R, C], over all parameters or those in `names`; x [R, n, ...].
 
@@ -46,10 +46,10 @@ def parameter_norm(module, params: Params, x: torch.Tensor, link: str = "logits"
     """
     cotangents, weight = _directions(module, params, x, signs)
 
-    def slope(active, held, row, cotangent):
+    def slope(active: Params, held: Params, row: torch.Tensor, cotangent: torch.Tensor) -> Params:
         return grad(lambda p: (_outputs(module, {**held, **p}, row[None], link)[0] * cotangent).sum())(active)
 
-    def one(cell, rows):
+    def one(cell: Params, rows: torch.Tensor) -> torch.Tensor:
         active = {n: w for n, w in cell.items() if names is None or n in names}
         held = {n: w for n, w in cell.items() if n not in active}
         of_rows = vmap(slope, in_dims=(None, None, 0, None))
@@ -59,27 +59,28 @@ def parameter_norm(module, params: Params, x: torch.Tensor, link: str = "logits"
     return over_cells(one, params, x)
 
 
-def input_norm(module, params: Params, x: torch.Tensor, link: str = "logits", signs: torch.Tensor | None = None) -> torch.Tensor:
+def input_norm(module: torch.nn.Module, params: Params, x: torch.Tensor, link: str = "logits",
+               signs: torch.Tensor | None = None) -> torch.Tensor:
     """sqrt(mean_i |df_i/dx_i|_F^2), [R, C]; x [R, n, ...] of a floating type."""
     cotangents, weight = _directions(module, params, x, signs)
 
-    def one(cell, rows):
+    def one(cell: Params, rows: torch.Tensor) -> torch.Tensor:
         slope = lambda s: grad(lambda inputs: (_outputs(module, cell, inputs, link) * s).sum())(rows)
         return (sum(squares([slope(s)]) for s in cotangents) * (weight / len(rows))).sqrt()
 
     return over_cells(one, params, x)
 
 
-def output_norm(module, params: Params, x: torch.Tensor, link: str = "logits") -> torch.Tensor:
+def output_norm(module: torch.nn.Module, params: Params, x: torch.Tensor, link: str = "logits") -> torch.Tensor:
     """sqrt(mean_i |f_i|^2), [R, C], by which the other two are divided: |J| / |f| does not grow with the scale of the outputs."""
 
-    def one(cell, rows):
+    def one(cell: Params, rows: torch.Tensor) -> torch.Tensor:
         return (squares([_outputs(module, cell, rows, link)]) / len(rows)).sqrt()
 
     return over_cells(one, params, x)
 
 
-def columns(module, params: Params, x: torch.Tensor, signs: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+def columns(module: torch.nn.Module, params: Params, x: torch.Tensor, signs: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
     """jacobian_{w,x}_{logits,softmax} and their ratios to |f|, relative_jacobian_...; each [R, C]."""
     found = {}
     for link in LINKS:

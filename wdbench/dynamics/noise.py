@@ -11,6 +11,7 @@ Rows must not act on one another. Units: squared loss per squared weight; the no
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.func import grad, vmap
@@ -25,7 +26,7 @@ def two_batches(small: torch.Tensor, large: torch.Tensor, b: int, B: int) -> tup
     return (small - large) / (1.0 / b - 1.0 / B), (B * large - b * small) / (B - b)
 
 
-def half_batches(gradient: Callable, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+def half_batches(gradient: Callable[..., Any], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int, int]:
     """(mean of the halves' |g_b|^2, |g_B|^2, b, B): gradient(x, y) -> (loss, grads) on the two halves of x [R, B, ...], y [R, B].
 
     `gradient` as `Network.gradient`. The batch's gradient is the mean of the halves'; the last row of an odd batch is left out.
@@ -46,7 +47,7 @@ class NoiseScale:
     signal: torch.Tensor | float = 0.0
     count: int = 0
 
-    def observe(self, gradient: Callable, x: torch.Tensor, y: torch.Tensor) -> None:
+    def observe(self, gradient: Callable[..., Any], x: torch.Tensor, y: torch.Tensor) -> None:
         """Add one batch, split into halves; see `half_batches`."""
         trace, signal = two_batches(*half_batches(gradient, x, y))
         self.trace, self.signal, self.count = self.trace + trace, self.signal + signal, self.count + 1
@@ -62,20 +63,20 @@ def temperature(lr: torch.Tensor, trace: torch.Tensor, batch: int) -> torch.Tens
     return lr * trace / batch
 
 
-def per_example(module, loss: Callable, params: Params, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def per_example(module: torch.nn.Module, loss: Callable[..., Any], params: Params, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Exact trace [R, C] of the covariance (divisor n - 1) of the n per-example gradients on the probe x [R, n, ...], y [R, n].
 
     sum_i |g_i - g|^2 / (n - 1) about the mean gradient g, ROWS examples of one cell at a time.
     """
 
-    def slope(cell, rows, targets):
+    def slope(cell: Params, rows: torch.Tensor, targets: torch.Tensor) -> Params:
         return grad(lambda p: loss(run(module, p, rows), targets))(cell)
 
-    def apart(cell, centre, row, target):
+    def apart(cell: Params, centre: Params, row: torch.Tensor, target: torch.Tensor) -> Params:
         own = slope(cell, row[None], target[None])
         return {n: own[n] - centre[n] for n in own}
 
-    def one(cell, rows, targets):
+    def one(cell: Params, rows: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         centre = slope(cell, rows, targets)
         each = vmap(apart, in_dims=(None, None, 0, 0))
         found = [squares(each(cell, centre, xs, ys).values(), 1)

@@ -23,7 +23,7 @@ from wdbench.updates import Decay
 MEANS = ("weight_norm", "grad_norm", "grad_ratio", "radial", "elr_sgd", "elr_sign")
 
 
-def decay_rate(lr, schedule: float, decay: Decay, gain: float = 1.0):
+def decay_rate(lr: torch.Tensor, schedule: float, decay: Decay, gain: float = 1.0) -> torch.Tensor:
     """Share of w that a step's L2 decay takes, eta_t lambda in each coupling: lr, `decay`: [R, C] numbers; schedule: s_t.
 
     gain: `Optimiser.gain`, if a coupled decay's later echoes through momentum are to count.
@@ -84,7 +84,7 @@ class Path:
         return {**{key: value / self.steps for key, value in self.sums.items()}, "clock": self.clock}
 
 
-def _products(w: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _products(w: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """(|w|^2, |g|^2, <w, g>), each [R, C]."""
     w, g = w.double(), g.double()
     return tuple(affine.total(p, 1) for p in (w * w, g * g, w * g))

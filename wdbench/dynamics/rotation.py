@@ -34,7 +34,8 @@ def predicted(optimiser: Optimiser, rate: torch.Tensor) -> torch.Tensor:
 
     Kosson et al. 2024 (arXiv 2305.17212), table 1: sgd sqrt(2 r), momentum sqrt(2 r / (1 + mu)), adam with decoupled decay
     sqrt(2 r (1 - b1) / (1 + b1)). nesterov by the same argument (ours): its step has the variance
-    ((1 + mu)^2 + mu^4 / (1 - mu^2)) eta^2 |g|^2 at the norm that momentum has, |w|^2 = eta |g|^2 / (2 lambda (1 - mu)).
+    ((1 + mu)^2 + mu^4 / (1 - mu^2)) eta^2 |g|^2 at the norm that momentum has, |w|^2 = eta |g|^2 / (2 lambda (1 - mu)). NaN for an
+    optimiser that they say nothing of.
     """
     b = optimiser.beta1
     factor = {
@@ -42,7 +43,7 @@ def predicted(optimiser: Optimiser, rate: torch.Tensor) -> torch.Tensor:
         "momentum": 1.0 / (1.0 + b),
         "nesterov": ((1.0 + b) ** 3 * (1.0 - b) + b**4) / (1.0 + b),
         "adam": (1.0 - b) / (1.0 + b),
-    }[optimiser.name]
+    }.get(optimiser.name, float("nan"))
     return (2.0 * rate * factor).sqrt()
 
 

@@ -43,7 +43,7 @@ def _ungrouped(text: str) -> str:
     """`text` without the groups that have no attributes: what stands in them stays."""
     kept: list[bool] = []
 
-    def put(match: re.Match) -> str:
+    def put(match: re.Match[str]) -> str:
         if match[0].endswith("/>"):
             return ""
         if match[0] == "</g>":
@@ -59,7 +59,7 @@ def _short_names(text: str) -> str:
     return _NAME.sub(lambda match: names.setdefault(match[0], f"_{len(names)}"), text)
 
 
-def _together(match: re.Match) -> str:
+def _together(match: re.Match[str]) -> str:
     style = match["style"]
     return f"<g{style}>{match[0].replace(style, '')}</g>"
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
-from wdbench.figures import labels, panels, points, rows, style, words
+from wdbench.figures import data, labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
 
 NAME_LETTERS = 28  # what the left margin holds
@@ -40,13 +40,16 @@ def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
     height = 0.42 + 0.55 + (0.17 * len(arms) + 0.16) * len(order)
     figure = style.new_figure(height)
     axes = figure.add_axes((0.28, 0.5 / height, 0.56, 1 - 0.92 / height))
+    ends = [points.clopper_pearson(hits, n) for hits, n in zip(found["events"], found["n"], strict=True)]
+    found = found.assign(share=found["events"] / found["n"], low=[low for low, _ in ends], high=[high for _, high in ends])
+    data.keep(figure, "share", found)
     for place, dataset in enumerate(order):
         for step, arm in enumerate(arms):
             mine = found[(found["dataset"] == dataset) & (found["arm"] == arm)]
             if mine.empty:
                 continue
             hits, n = int(mine["events"].iloc[0]), int(mine["n"].iloc[0])
-            low, high = points.clopper_pearson(hits, n)
+            low, high = mine["low"].iloc[0], mine["high"].iloc[0]
             colour, _, marker = panels.arm_style(step)
             at = place + (step - (len(arms) - 1) / 2) * 0.7 / max(len(arms), 1)
             axes.plot([low, high], [at, at], color=colour, linewidth=1.6)
@@ -68,7 +71,7 @@ def events(claim: Claim, tables: Tables, what: str | None = None) -> Figure:
     axes.set_xlim(-0.02, 1.02)
     axes.grid(False, axis="y")
     axes.set_xlabel(
-        f"share of blocks with {what or words.condition(claim.event)} (95 % Clopper–Pearson interval)"
+        f"share of blocks with {what or words.condition(claim.event or '')} (95 % Clopper–Pearson interval)"
     )
     figure.legend(
         handles=[

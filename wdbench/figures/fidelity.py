@@ -7,7 +7,7 @@ from pandas import DataFrame
 from wdbench.cells import FORMS
 from wdbench.claims import selection
 from wdbench.config.claims import Claim
-from wdbench.figures import labels, panels, style, words
+from wdbench.figures import data, labels, panels, style, words
 from wdbench.figures.registry import Tables, register, table
 
 # below it, rounding to nearest gives every weight back unchanged (claim I15)
@@ -33,7 +33,7 @@ def points(runs: DataFrame, column: str) -> DataFrame:
     kept = runs[usable].assign(at=10 ** (np.round(4 * np.log10(decay[usable])) / 4))
     grouped = kept.groupby(["coupling", "precision", "rounding", "at"], sort=True, dropna=False)[column]
     return (
-        grouped.quantile([0.25, 0.5, 0.75])
+        grouped.quantile(np.array([0.25, 0.5, 0.75]))
         .unstack()
         .rename(columns={0.25: "low", 0.5: "middle", 0.75: "high"})
         .join(grouped.size().rename("n"))
@@ -57,6 +57,7 @@ def draw(runs: DataFrame, metric: str) -> Figure:
         titles[coupling] = f"{coupling.replace('_', ' ')}, n = {n}"
     foot = "ηλ, share of w that one step should remove, log scale. Line: median of n cells; band: quartiles."
     figure, axes = panels.sheet(list(titles.values()), handles, foot_lines=len(panels.foot_lines(foot)))
+    data.keep(figure, f"quartiles of {metric}", found.rename(columns={"at": "lr x lambda"}))
     low, high = SHOWN if metric.startswith("fidelity") else (0.0, 1.0)
     for axis, coupling in zip(axes, couplings, strict=True):
         for place, (precision, rounding) in enumerate(ORDER):

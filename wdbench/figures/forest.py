@@ -2,6 +2,8 @@
 
 import math
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
+from wdbench import frames
 from wdbench.config.claims import Claim
-from wdbench.figures import labels, style, words
+from wdbench.figures import data, labels, style, words
 from wdbench.figures.registry import Tables, register, table
 from wdbench.figures.rows import task
 
-ROW_IN, ABOVE_IN, BELOW_IN, LINE_IN = 0.27, 0.36, 0.30, 0.14
+ROW_IN, WRAPPED_ROW_IN, ABOVE_IN, BELOW_IN, LINE_IN = 0.27, 0.33, 0.36, 0.30, 0.14
 NAME_LETTERS, FOOT_LETTERS = 25, 78
 LEFT, RIGHT = 0.245, 0.54  # of the width: data set names to the left, numbers and verdicts to the right
 # where the columns begin, in inches from the figure's left edge, and how many letters an estimate may have
@@ -41,28 +44,27 @@ def effects_of(claim: Claim, tables: Tables) -> DataFrame:
     return mine[mine["used"].astype(bool)] if "used" in mine else mine
 
 
-def height(n_rows: int, foot: str) -> float:
-    """Inches that a forest of so many rows takes with this text below it (see `foot`)."""
-    return ABOVE_IN + BELOW_IN + ROW_IN * max(n_rows, 1) + LINE_IN * len(foot.split("\n"))
+def row_height(rows: DataFrame, claim: Claim) -> float:
+    """Inches of one row: more where a name takes two lines, which would stand close to those above and below it."""
+    names = labels.strata(list(rows["dataset"]), claim.by).values()
+    return WRAPPED_ROW_IN if any("\n" in _wrapped(name, NAME_LETTERS) for name in names) else ROW_IN
+
+
+def height(rows: DataFrame, claim: Claim, foot: str) -> float:
+    """Inches that a forest of these rows takes with this text below it (see `foot`)."""
+    return ABOVE_IN + BELOW_IN + row_height(rows, claim) * max(len(rows), 1) + LINE_IN * len(foot.split("\n"))
 
 
 def foot(claim: Claim, rows: DataFrame, task: str | None = None) -> str:
     """What the estimates are, with their unit, and how their sign is read, in lines; `task` as in `labels.axis`."""
     shaded = " Shaded: smaller than the margin δ." if rows["margin"].notna().any() else ""
-    return f"{_wrapped(words.effect_name(claim, task), FOOT_LETTERS)}\n{words.reading(claim)}{shaded}"
+    return f"{_balanced(words.effect_name(claim, task), FOOT_LETTERS)}\n{words.reading(claim)}{shaded}"
 
 
-def axes_in(figure: Figure, n_rows: int, top_in: float = 0.0) -> Axes:
-    """Axes of a forest whose upper edge lies `top_in` inches below the figure's."""
-    total = figure.get_figheight()
-    return figure.add_axes(
-        (
-            LEFT,
-            (total - top_in - ABOVE_IN - ROW_IN * max(n_rows, 1)) / total,
-            RIGHT - LEFT,
-            ROW_IN * max(n_rows, 1) / total,
-        )
-    )
+def axes_in(figure: Figure, rows: DataFrame, claim: Claim) -> Axes:
+    """Axes of a forest of these rows at the upper edge of the figure."""
+    total, tall = figure.get_figheight(), row_height(rows, claim) * max(len(rows), 1)
+    return figure.add_axes((LEFT, (total - ABOVE_IN - tall) / total, RIGHT - LEFT, tall / total))
 
 
 def _limits(rows: DataFrame) -> tuple[float, float]:
@@ -84,9 +86,11 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame, below
     """Draw `rows` (from `rows_of`) on `axes`, one tick a block of `effects` (dataset, effect) below each
     interval, and the text `below` (from `foot`).
     """
+    data.keep(axes.figure, "estimate", rows, COLUMNS[1:])
+    data.keep(axes.figure, "effect of a block", effects, ("dataset", "metric", "component", "block", "effect"))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    names = labels.strata(rows["dataset"], claim.by)
+    names = labels.strata(list(rows["dataset"]), claim.by)
     axes.set_yticks(range(len(rows)), [_wrapped(names[d], NAME_LETTERS) for d in rows["dataset"]], linespacing=0.95)
     axes.tick_params(axis="y", length=0)
     scale = 100.0 if words.is_percent(claim) else 1.0
@@ -104,7 +108,7 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame, below
     if empty:
         axes.set_xticks([])
     axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
-    for place, row in enumerate(rows.to_dict("records")):
+    for place, row in enumerate(frames.records(rows)):
         _row(axes, place, row, scale, (low, high), claim, blocks.get(row["dataset"]))
     axes.set_xlim(scale * low, scale * high)
     if rows["dataset"].eq("all").any() and len(rows) > 1:
@@ -112,7 +116,7 @@ def draw_on(axes: Axes, claim: Claim, rows: DataFrame, effects: DataFrame, below
     transform = axes.get_yaxis_transform()
     for inches, word in ((N_IN, "n"), (ESTIMATE_IN, "estimate [interval]"), (VERDICT_IN, "verdict")):
         axes.text(_offset(inches), -0.75, word, transform=transform, fontsize=8, color=style.GREY, va="center")
-    axes.set_xlabel(below, fontsize=8, linespacing=1.1)
+    axes.set_xlabel(below, fontsize=8, linespacing=1.2)
 
 
 def _offset(inches: float) -> float:
@@ -122,6 +126,12 @@ def _offset(inches: float) -> float:
 
 def _wrapped(text: str, width: int) -> str:
     return "\n".join(textwrap.wrap(text, width))
+
+
+def _balanced(text: str, width: int) -> str:
+    """`text` in as few lines as it takes, about equally long: no word is left alone on the last."""
+    lines = len(textwrap.wrap(text, width))
+    return _wrapped(text, next(w for w in range(-(-len(text) // lines), width + 1) if len(textwrap.wrap(text, w)) <= lines))
 
 
 def _symmetric_log(axes: Axes, typical: float, largest: float) -> None:
@@ -141,7 +151,8 @@ def _typical(rows: DataFrame) -> float:
     return float(np.median(sizes)) if sizes.size else 1.0
 
 
-def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
+def _row(axes: Axes, place: float, row: Mapping[str, Any], scale: float, limits: tuple[float, float], claim: Claim,
+         block_effects: Series | None) -> None:
     colour, marker, filled = style.VERDICT_STYLE.get(row["verdict"], (style.GREY, "o", False))
     margin = row["margin"]
     if not words.missing(margin):
@@ -192,7 +203,8 @@ def _row(axes, place, row, scale, limits, claim, block_effects) -> None:
     )
 
 
-def _interval(axes, place, low, high, scale, limits, colour) -> None:
+def _interval(axes: Axes, place: float, low: Any, high: Any, scale: float, limits: tuple[float, float],
+              colour: str) -> None:
     if words.missing(low) and words.missing(high):
         return
     low = limits[0] if words.missing(low) else float(low)
@@ -227,6 +239,6 @@ def forest(claim: Claim, tables: Tables) -> Figure:
     if rows.empty:
         return style.message_figure(f"{claim.id}: no verdict in verdicts.csv")
     below = foot(claim, rows, task(claim, tables))
-    figure = style.new_figure(height(len(rows), below))
-    draw_on(axes_in(figure, len(rows)), claim, rows, effects_of(claim, tables), below)
+    figure = style.new_figure(height(rows, claim, below))
+    draw_on(axes_in(figure, rows, claim), claim, rows, effects_of(claim, tables), below)
     return figure

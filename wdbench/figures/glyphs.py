@@ -6,6 +6,7 @@ matplotlib draws a text as one <use> a letter, offsets in hundredths of the font
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from wdbench.figures.paths import relative
 
@@ -51,7 +52,7 @@ def compact(text: str) -> str:
     shared = _Shared([word for words in seen for word in words])
     written = iter(["".join(map(shared.write, words)) for words in seen])
 
-    def put(match: re.Match) -> str:
+    def put(match: re.Match[str]) -> str:
         scale = f"{float(match[2]) / PER_UNIT:.8g}"
         return f"{match[1]}{scale} -{scale}{match[3]}{next(written)}</g>"
 
@@ -79,8 +80,8 @@ def _words(body: str, outlines: dict[str, str]) -> list[list[Letter]]:
 class _Shared:
     """Words that occur more than once, each under a short name."""
 
-    def __init__(self, words: list[list[Letter]]):
-        self._forms: dict[tuple, list[tuple[Letter, ...]]] = {}
+    def __init__(self, words: list[list[Letter]]) -> None:
+        self._forms: dict[tuple[Any, ...], list[tuple[Letter, ...]]] = {}
         self._count = Counter(self._form(word) for word in words if len(word) > 1)
         again = [form for form, n in self._count.items() if n > 1]
         self._names = {form: f"w{place}" for place, form in enumerate(again)}

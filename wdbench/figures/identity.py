@@ -1,14 +1,19 @@
 """Identity: the largest error that each check found, against its tolerance, both on a log axis."""
 
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
-from wdbench.figures import panels, style
+from wdbench.figures import data, panels, style
 from wdbench.figures.registry import Tables, register, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 COLUMNS = ("identity", "check", "kind", "relation", "max_error", "tolerance", "holds")
 WRAP = 46
@@ -38,6 +43,7 @@ def identity(claim: Claim, tables: Tables, identity: str | None = None) -> Figur
     height = 1.05 + 0.36 * len(order)
     figure = style.new_figure(height)
     axes = figure.add_axes((0.45, 0.5 / height, 0.39, 1 - 1.0 / height))
+    data.keep(figure, "check", checks)
     floor, ceiling = _range(checks)
     axes.set_xscale("log")
     axes.set_xlim(floor / 3, ceiling * 3)
@@ -46,7 +52,7 @@ def identity(claim: Claim, tables: Tables, identity: str | None = None) -> Figur
     axes.set_yticks(range(len(order)), lines, fontsize=8)
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    axes.xaxis.get_major_locator().set_params(numticks=6)
+    axes.xaxis.set_major_locator(LogLocator(numticks=6))
     axes.set_xlabel("measured, each in its check's unit; left edge: exactly 0", fontsize=8)
     _legend(figure, checks)
     return figure
@@ -75,7 +81,7 @@ def _range(checks: DataFrame) -> tuple[float, float]:
     return low, max(values.max(), 100 * low)
 
 
-def _line(axes, place: int, rows: DataFrame, zero: float) -> None:
+def _line(axes: "Axes", place: int, rows: DataFrame, zero: float) -> None:
     tried = rows[rows["holds"].notna()]
     for row in tried.to_dict("records"):
         holds, counter, error = bool(row["holds"]), row["kind"] == "counter", float(row["max_error"])
@@ -111,7 +117,7 @@ def _line(axes, place: int, rows: DataFrame, zero: float) -> None:
     axes.text(1.03, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8, color=colour)
 
 
-def _nudge(axes) -> float:
+def _nudge(axes: "Axes") -> float:
     """Factor that moves a point a sixteenth of the log axis to the right."""
     low, high = axes.get_xlim()
     return (high / low) ** (1 / 16)

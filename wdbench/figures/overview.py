@@ -6,9 +6,11 @@ import seaborn
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from pandas import DataFrame
 
-from wdbench.figures import fidelity, labels, style, words
+from wdbench import rules
+from wdbench.figures import data, fidelity, labels, style, words
 from wdbench.figures.registry import Tables, table
 
 VERDICT_ORDER = (
@@ -48,6 +50,7 @@ def board(tables: Tables) -> Figure:
     axes = figure.add_axes((0.38, 0.45 / height, 0.59, 1 - 0.95 / height))
     counted = pd.crosstab(rows["family"].astype(str), rows["verdict"])
     seen = [v for v in VERDICT_ORDER if v in counted.columns]
+    data.keep(figure, "claims", counted.reindex(families).rename_axis("family").reset_index())
     left, longest = np.zeros(len(families)), counted.sum(axis=1).max()
     for verdict in seen:
         values = counted.reindex(families)[verdict].to_numpy(float)
@@ -80,7 +83,7 @@ def board(tables: Tables) -> Figure:
     axes.set_yticks(range(len(families)), [labels.family(f) for f in families])
     axes.set_ylim(len(families) - 0.5, -0.5)
     axes.grid(False, axis="y")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.set_xlabel(f"claims (n = {len(rows)})")
     figure.legend(
         handles=[
@@ -133,9 +136,8 @@ def grid(tables: Tables) -> Figure:
     )
     if found.empty:
         return style.message_figure("runs.parquet holds no trained cell")
-    optimisers = [
-        o for o in ("sgd", "momentum", "nesterov", "adam") if o in set(found["optimiser"])
-    ] or sorted(found["optimiser"].unique())
+    present, ours = set(found["optimiser"]), rules.OPTIMISERS
+    optimisers = [*(o for o in ours if o in present), *sorted(present - set(ours))]
     arithmetics = [
         a
         for a in ("fp64", "fp32", "bf16_compute", *sorted(found["arithmetic"].unique()))
@@ -161,6 +163,7 @@ def grid(tables: Tables) -> Figure:
     top = positive.max() if positive.size else 1.0
     height = 0.75 + 0.27 * len(datasets) + 1.45
     figure = style.new_figure(height)
+    data.keep(figure, "median gap, share diverged", found)
     axes = figure.add_axes((0.17, 1.42 / height, 0.70, 1 - 2.1 / height))
     bar = figure.add_axes((0.895, 1.42 / height, 0.02, 1 - 2.1 / height))
     notes = table_of["diverged"].map(
@@ -193,10 +196,10 @@ def grid(tables: Tables) -> Figure:
         fontsize=8,
     )
     for edge in np.flatnonzero([columns[i][0] != columns[i - 1][0] for i in range(1, len(columns))]) + 1:
-        axes.axvline(edge, color=style.INK, linewidth=1)
+        axes.axvline(float(edge), color=style.INK, linewidth=1)
     for optimiser in optimisers:
         places = [i for i, (o, _) in enumerate(columns) if o == optimiser]
-        axes.text(np.mean(places) + 0.5, -0.25, optimiser, ha="center", va="bottom", fontsize=9)
+        axes.text(float(np.mean(places)) + 0.5, -0.25, optimiser, ha="center", va="bottom", fontsize=9)
     axes.set_xlabel("")
     axes.set_ylabel("")
     n = words.count(found["cells"].sum())

@@ -5,6 +5,7 @@ same each time.
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from wdbench.figures import style, words
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 COLUMNS, PANEL_IN, GAP_Y_IN = 3, 1.32, 0.50
 LEFT_IN, RIGHT_IN, GAP_X_IN = 0.86, 0.12, 0.50
@@ -108,7 +112,7 @@ def y_label(figure: Figure, axes: list[Axes], text: str) -> None:
     top, bottom = max(box.y1 for box in boxes), min(box.y0 for box in boxes)
     room_in = (top - bottom) * figure.get_figheight() + 0.62
     text = _in_two(text, int(room_in / _LETTER_IN))
-    place = {"va": "center", "ha": "left", "ma": "center", "linespacing": 1.1}
+    place: dict[str, Any] = {"va": "center", "ha": "left", "ma": "center", "linespacing": 1.1}
     figure.text(0.012, (top + bottom) / 2, text, rotation=90, fontsize=8, **place)
 
 
@@ -128,7 +132,7 @@ def log_x(axes: Axes) -> None:
     _log_ticks(axes.xaxis, *axes.get_xlim())
 
 
-def _log_ticks(axis, low: float, high: float) -> None:
+def _log_ticks(axis: "Axis", low: float, high: float) -> None:
     """Labels at decades; at 1, 2 and 5 times a decade, or finer, where fewer than two decades lie in the range."""
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -169,7 +173,9 @@ def log_y(axes: Axes) -> None:
 
 def title(axes: Axes, text: str, note: str = "") -> None:
     """Left-aligned panel title, in lines where it would leave its panel, and a line of numbers below it."""
-    width_in = axes.get_position().width * axes.get_figure().get_figwidth()
+    whole = axes.get_figure(root=True)
+    assert whole is not None, "a panel without a figure has no width"
+    width_in = axes.get_position().width * whole.get_figwidth()
     lines = _title_lines(text, width_in)
     text, size = "\n".join(lines), 8.5 if len(lines) == 1 else 8
     if not note:
@@ -182,10 +188,10 @@ def title(axes: Axes, text: str, note: str = "") -> None:
     axes.set_title(text, loc="left", fontsize=size, pad=15)
 
 
-def handle(colour: str, line, marker: str, text: str, **more) -> Line2D:
+def handle(colour: str, line: Any, marker: str, text: str, **more: Any) -> Line2D:
     return Line2D([], [], color=colour, linestyle=line, marker=marker, label=text, **more)
 
 
-def arm_style(place: int) -> tuple[str, object, str]:
+def arm_style(place: int) -> tuple[str, str | tuple[int, tuple[int, ...]], str]:
     """Colour, line and marker of the arm at this place in a claim."""
     return style.ARM_STYLE[place % len(style.ARM_STYLE)]

@@ -1,14 +1,19 @@
 """Path: the metric against λ for each arm, one panel a stratum, alone or below a forest."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
+from wdbench import frames
 from wdbench.config.claims import Claim
-from wdbench.figures import forest, labels, panels, rows, style, words
+from wdbench.figures import data, forest, labels, panels, rows, style, words
 from wdbench.figures.registry import Tables, register, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ def paths_of(claim: Claim, tables: Tables, metric: str | None, x: str | None) ->
     )
 
 
-def _looks(claim: Claim) -> dict[tuple[str, str], tuple]:
+def _looks(claim: Claim) -> dict[tuple[str, str], tuple[Any, ...]]:
     """(arm label, condition) -> colour, line, marker, text: colour by arm; in an interaction the line tells
     the conditions apart.
     """
@@ -73,6 +78,8 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     foot = f"{labels.axis(paths.x)}, log scale. Mean of n = {n} replicates, 95 % t band."
     lines = len(panels.foot_lines(foot))
     figure, axes = panels.sheet([titles[stratum] for stratum in paths.strata], _handles(paths, looks), above_in, foot_lines=lines)
+    data.keep(figure, f"mean {paths.metric}", paths.curves.rename(columns={"x": paths.x}))
+    data.keep(figure, "chosen on validation", paths.chosen.rename(columns={"x": paths.x}))
     for axis, stratum in zip(axes, paths.strata, strict=True):
         held = [
             _arm(
@@ -92,7 +99,7 @@ def draw_below(claim: Claim, paths: Paths, above_in: float = 0.0) -> Figure:
     return figure
 
 
-def _handles(paths: Paths, looks: dict) -> list:
+def _handles(paths: Paths, looks: dict[tuple[str, str], tuple[Any, ...]]) -> list[Any]:
     handles = [panels.handle(*look) for look in looks.values()]
     if len(paths.chosen):
         handles.append(panels.handle(style.INK, "", "v", "chosen on validation"))
@@ -105,15 +112,16 @@ def _of(frame: DataFrame, stratum: str, arm: str, condition: str) -> DataFrame:
     return frame[(frame["stratum"] == stratum) & (frame["arm"] == arm) & (frame["condition"] == condition)]
 
 
-def _arm(axis, points: DataFrame, chosen: DataFrame, look, faint: bool) -> np.ndarray:
+def _arm(axis: "Axes", points: DataFrame, chosen: DataFrame, look: tuple[str, str | tuple[int, tuple[int, ...]], str],
+         faint: bool) -> np.ndarray:
     """One arm in one panel; returns the values that the y axis must hold."""
     colour, line, marker = look
     points = points.sort_values("x")
     along = points[points["x"] > 0]
-    for row in points[~(points["x"] > 0)].itertuples():  # λ = 0 has no place on a log axis: a level line
-        axis.axhline(row.mean, color=colour, linestyle=line, linewidth=1.2)
-        if np.isfinite(row.low):
-            axis.axhspan(row.low, row.high, color=colour, alpha=0.06 if faint else 0.12, linewidth=0)
+    for row in frames.records(points[~(points["x"] > 0)]):  # λ = 0 has no place on a log axis: a level line
+        axis.axhline(row["mean"], color=colour, linestyle=line, linewidth=1.2)
+        if np.isfinite(row["low"]):
+            axis.axhspan(row["low"], row["high"], color=colour, alpha=0.06 if faint else 0.12, linewidth=0)
     if len(along):
         x = along["x"].to_numpy(float)
         axis.plot(x, along["mean"], color=colour, linestyle=line, marker=marker, markersize=3)
@@ -183,8 +191,8 @@ def path_and_forest(claim: Claim, tables: Tables, metric: str | None = None, x: 
     if not paths.strata or paths.curves.groupby(["stratum", "arm", "condition"])["x"].nunique().max() < 2:
         return forest.forest(claim, tables)
     below = forest.foot(claim, verdicts, rows.task(claim, tables))
-    above = forest.height(len(verdicts), below) + 0.12
+    above = forest.height(verdicts, claim, below) + 0.12
     figure = draw_below(claim, paths, above)
-    axes = forest.axes_in(figure, len(verdicts))
+    axes = forest.axes_in(figure, verdicts, claim)
     forest.draw_on(axes, claim, verdicts, forest.effects_of(claim, tables), below)
     return figure

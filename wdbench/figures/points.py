@@ -34,12 +34,12 @@ def of(claim: Claim, tables: Tables, x: str, metric: str) -> DataFrame:
     return paired.assign(y=contrast(paired["y"], paired["y_control"], claim.effect), arm="effect")
 
 
-def contrast(treatment, control, effect: str):
+def contrast(treatment: pd.Series, control: pd.Series | float, effect: str) -> pd.Series:
     """difference t − c, relative (t − c)/|c|, or log_ratio log(t/c)."""
     with np.errstate(all="ignore"):
         if effect == "relative":
             return (treatment - control) / np.abs(control)
-        return np.log(treatment / control) if effect == "log_ratio" else treatment - control
+        return (treatment / control).transform(np.log) if effect == "log_ratio" else treatment - control
 
 
 def mean_line(points: DataFrame) -> DataFrame:
@@ -52,7 +52,8 @@ def broken_lines(points: DataFrame) -> tuple[np.ndarray, np.ndarray]:
     ordered = points.sort_values(["block", "x"], kind="stable")
     blocks = ordered["block"].to_numpy()
     breaks = np.flatnonzero(blocks[1:] != blocks[:-1]) + 1
-    return tuple(np.insert(ordered[name].to_numpy(float), breaks, np.nan) for name in ("x", "y"))
+    x, y = (np.insert(ordered[name].to_numpy(float), breaks, np.nan) for name in ("x", "y"))
+    return x, y
 
 
 def fitted_line(points: DataFrame, transform: str = "log10") -> dict[str, float]:

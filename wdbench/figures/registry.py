@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -45,7 +46,7 @@ def names() -> list[str]:
     return sorted(_KINDS)
 
 
-def check(claim: Claim) -> tuple[str, dict]:
+def check(claim: Claim) -> tuple[str, dict[str, Any]]:
     """(name, options) of the figure that `claim` names, or the default of its kind. Raises UserError for an unknown one."""
     name = claim.figure.name if claim.figure else DEFAULTS.get(claim.kind, "forest")
     if name not in _KINDS:
@@ -53,7 +54,7 @@ def check(claim: Claim) -> tuple[str, dict]:
             f"claims: {claim.id}.figure: value {name!r}: unknown kind of figure; valid: {', '.join(names())}"
         )
     options = claim.figure.options if claim.figure else {}
-    known = list(inspect.signature(_KINDS[name].__wrapped__).parameters)[2:]
+    known = list(inspect.signature(_KINDS[name]).parameters)[2:]
     for option in options:
         if option not in known:
             raise UserError(

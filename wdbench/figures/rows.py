@@ -2,6 +2,8 @@
 chosen.
 """
 
+from collections.abc import Callable, Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 from pandas import DataFrame, Series
@@ -35,7 +37,7 @@ def measured(claim: Claim, runs: DataFrame, x: str, metric: str) -> DataFrame:
     base = selection.with_strata(claim, selection.claim_rows(claim, runs))
     base = base.assign(block=base.groupby(list(claim.block), sort=True, observed=True).ngroup())
     found = []
-    for condition, text in (claim.conditions or {"": ""}).items():
+    for condition, text in [(str(name), text) for name, text in claim.conditions.items()] or [("", "")]:
         fitting = filters.parse(text, f"claim {claim.id}: conditions").rows(base)
         for name, arm in claim.arms.items():
             rows = filters.parse(arm.where, f"claim {claim.id}: arms.{name}.where").rows(fitting)
@@ -100,7 +102,7 @@ def task_of(long: DataFrame) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def task(claim: Claim, tables) -> str | None:
+def task(claim: Claim, tables: Mapping[str, pd.DataFrame]) -> str | None:
     """`task_of` the claim's rows in runs; None where there are none."""
     runs = tables.get("runs")
     if runs is None or not {"model", "study"} <= set(runs.columns):
@@ -117,23 +119,23 @@ def chosen_x(claim: Claim, selected: DataFrame, long: DataFrame) -> DataFrame:
     return long.loc[hit, ["stratum", "arm", "condition", "x"]]
 
 
-def in_order(claim: Claim, tables, found) -> list[str]:
+def in_order(claim: Claim, tables: Mapping[str, pd.DataFrame], found: Iterable[str]) -> list[str]:
     """Strata of `found` in the order of the claim's verdicts; those without a verdict follow by name."""
     found = set(found)
     verdicts = tables.get("verdicts")
-    ranked = [] if verdicts is None else verdicts.loc[verdicts["claim_id"] == claim.id, "dataset"]
+    ranked: Iterable[str] = [] if verdicts is None else verdicts.loc[verdicts["claim_id"] == claim.id, "dataset"]
     return list(dict.fromkeys(d for d in ranked if d in found)) + sorted(found - set(ranked))
 
 
 def transform(x: Series, name: str) -> Series:
     """x as the claim's slope sees it; NaN where it has no finite value (λ = 0 under a logarithm)."""
-    functions = {"none": lambda v: v, "log": np.log, "log2": np.log2, "log10": np.log10}
+    functions: dict[str, Callable[[Series], Series]] = {"none": lambda v: v, "log": np.log, "log2": np.log2, "log10": np.log10}
     with np.errstate(all="ignore"):
         seen = functions[name](x.astype(float))
     return seen.where(np.isfinite(seen))
 
 
-def finite(column) -> np.ndarray:
+def finite(column: pd.Series | Iterable[float]) -> np.ndarray:
     """The finite numbers of a column, as float64."""
     numbers = pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(float)
     return numbers[np.isfinite(numbers)]

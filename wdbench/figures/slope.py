@@ -3,6 +3,7 @@ in words.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,8 +11,11 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from wdbench.config.claims import Claim
-from wdbench.figures import forest, labels, panels, points, rows, style, words
+from wdbench.figures import data, forest, labels, panels, points, rows, style, words
 from wdbench.figures.registry import Tables, register
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOTE_LETTERS = 26  # what the line of numbers above the narrowest panel holds
 
@@ -26,6 +30,8 @@ def _panel(axes: Axes, mine: DataFrame, logged: bool = False) -> None:
     if logged:
         ys = np.exp(ys)
         mean = mean.assign(**{name: np.exp(mean[name]) for name in ("mean", "low", "high")})
+    data.keep(axes.figure, "block", mine.assign(y=np.exp(mine["y"])) if logged else mine, ("stratum", "arm", "block", "x", "y"))
+    data.keep(axes.figure, "mean", mean.assign(stratum=mine["stratum"].iloc[0]), ("stratum", "x", "mean", "low", "high", "n", "n_lost"))
     axes.plot(xs, ys, color=colour, linewidth=0.5, alpha=0.4, zorder=2)
     axes.plot(mean["x"], mean["mean"], color=colour, marker="o", markersize=3.5, linewidth=2, zorder=4)
     axes.fill_between(
@@ -47,7 +53,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
         return forest.forest(claim, tables)
     verdicts = forest.rows_of(claim, tables)
     order = rows.in_order(claim, tables, found["stratum"].unique())
-    compared = found["arm"].eq("effect").all()
+    compared = bool(found["arm"].eq("effect").all())
     logged = claim.effect == "log_ratio" and not compared
     titles = labels.strata(order, claim.by)
     n = found.groupby("stratum")["block"].nunique()
@@ -84,7 +90,7 @@ def _small_multiples(claim: Claim, tables: Tables, x: str, metric: str, log_x: b
     return figure
 
 
-def _handles(claim: Claim, found: DataFrame, compared: bool, logged: bool, turns: bool) -> list:
+def _handles(claim: Claim, found: DataFrame, compared: bool, logged: bool, turns: bool) -> list[Any]:
     names = rows.arm_names(claim)
     shown = names.get("treatment", "runs")
     if compared:
@@ -110,7 +116,7 @@ def _slope_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, min
     return f"{words.signed(line['slope'], 2)} [{ends}]" if line["n"] else ""
 
 
-def estimate_note(claim: Claim, row) -> str:
+def estimate_note(claim: Claim, row: "pd.Series") -> str:
     """`slope +0.1 [0.0, 0.2]` of a row of verdicts; without its first word where a panel has no room for it."""
     text = words.brief_estimate(row, claim, NOTE_LETTERS)
     whole = f"{'τ' if claim.statistic == 'kendall' else 'slope'} {text}"
@@ -120,7 +126,8 @@ def estimate_note(claim: Claim, row) -> str:
 def _turn_note(axis: Axes, claim: Claim, verdicts: DataFrame, stratum: str, mine: DataFrame) -> str:
     inside, blocks = points.turning(mine)
     height = np.full(inside.size, 0.05)
-    edge = {"transform": axis.get_xaxis_transform(), "clip_on": False, "zorder": 5}
+    data.keep(axis.figure, "turning point", DataFrame({"stratum": stratum, "x": inside}))
+    edge: dict[str, Any] = {"transform": axis.get_xaxis_transform(), "clip_on": False, "zorder": 5}
     axis.plot(inside, height, linestyle="", marker="^", markersize=4, color=style.ORANGE, **edge)
     return f"turns in {inside.size} of {blocks} blocks"
 
@@ -171,6 +178,7 @@ def paired(claim: Claim, tables: Tables) -> Figure:
     short, n = labels.strata(order, claim.by), found["dataset"].value_counts()
     titles = {stratum: f"{short[stratum]}, n = {n[stratum]}" for stratum in order}
     figure, axes = panels.sheet(list(titles.values()), handles)
+    data.keep(figure, "block", found, ("dataset", "block", "control", "treatment"))
     for axis, stratum in zip(axes, order, strict=True):
         mine = found.loc[found["dataset"] == stratum, ["control", "treatment"]].to_numpy(float)
         better = mine[:, 1] < mine[:, 0]

@@ -2,8 +2,10 @@
 fixed bytes.
 """
 
+import functools
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import matplotlib
 import seaborn
@@ -12,8 +14,12 @@ from matplotlib.figure import Figure
 
 from wdbench.figures import compact
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
 WIDTH_IN = 7.0
-INK, GREY, FAINT = "#222222", "#6b6b6b", "#d9d9d9"
+INK, GREY = "#222222", "#6b6b6b"
 PALETTE = tuple(seaborn.color_palette("colorblind").as_hex())
 BLUE, ORANGE, GREEN, VERMILION = PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3]
 
@@ -68,17 +74,22 @@ _RC = {
     "svg.hashsalt": "wdbench",
     # outlines, not text: the same picture whatever fonts the reader's machine has
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
 }
 
 
-def styled(function: Callable) -> Callable:
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
     """`function` run inside this module's rcParams, which are restored after it."""
 
-    def wrapper(*args, **kwargs):
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context(_RC):
             return function(*args, **kwargs)
 
-    wrapper.__name__, wrapper.__doc__, wrapper.__wrapped__ = function.__name__, function.__doc__, function
     return wrapper
 
 
@@ -105,6 +116,14 @@ def svg(figure: Figure) -> bytes:
 
 
 @styled
+def pdf(figure: Figure) -> bytes:
+    """PDF of `figure`, its text as text in embedded fonts (type 42, which journals take); without dates, so that bytes are fixed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return buffer.getvalue()
+
+
+@styled
 def png(figure: Figure, dpi: int = 160) -> bytes:
     """PNG of `figure` without software or date metadata."""
     buffer = io.BytesIO()
@@ -112,7 +131,7 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     return buffer.getvalue()
 
 
-def mark_lost(axes, line) -> None:
+def mark_lost(axes: "Axes", line: "DataFrame") -> None:
     """A cross near the top edge at every x of `line` (columns x, n_lost) where some replicates have no value."""
     lost = line[line["n_lost"] > 0]
     axes.plot(

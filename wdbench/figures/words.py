@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -12,14 +13,14 @@ ROUNDING = 1e-13  # an effect or a slope below it is a rounding error
 MINUS, EXPONENT = "−", str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def missing(value) -> bool:
+def missing(value: object) -> bool:
     """True for None, NaN, NA and NaT."""
     return (
         value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)) or value is pd.NaT
     )
 
 
-def number(value, digits: int = 3) -> str:
+def number(value: Any, digits: int = 3) -> str:
     """`value` to `digits` significant digits, scientific outside 1e-3..1e5, `–` where missing."""
     if missing(value):
         return "–"
@@ -43,7 +44,7 @@ def short(value: float) -> str:
     return f"{mantissa}{times}{power}"
 
 
-def plain(value, digits: int = 6) -> str:
+def plain(value: object, digits: int = 6) -> str:
     """ASCII form for a pipe: shortest with `digits` significant digits, empty where missing."""
     if missing(value):
         return ""
@@ -54,12 +55,7 @@ def plain(value, digits: int = 6) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def percent(value, digits: int = 3) -> str:
-    """A share as per cent with its sign kept."""
-    return "–" if missing(value) else f"{number(100 * float(value), digits)} %"
-
-
-def signed(value, digits: int = 3) -> str:
+def signed(value: Any, digits: int = 3) -> str:
     """`number` with a plus sign where positive."""
     return ("+" if not missing(value) and float(value) > 0 else "") + number(value, digits)
 
@@ -72,7 +68,7 @@ def is_percent(claim: Claim) -> bool:
     return claim.effect == "relative" and claim.kind in ("superiority", "equivalence", "interaction", "share", "tolerance")
 
 
-def brief_estimate(row, claim: Claim, letters: int) -> str:
+def brief_estimate(row: Any, claim: Claim, letters: int) -> str:
     """`estimate` in at most so many letters, by fewer decimals as long as the value keeps its first digit; numbers that are
     rounding errors of 0 are shown as 0.
     """
@@ -116,7 +112,7 @@ def effect_name(claim: Claim, task: str | None = None) -> str:
         if paired
         else f"{'log ' if claim.effect == 'log_ratio' else ''}{label.text}{more}"
     )
-    if claim.kind in ("slope", "ushape"):
+    if claim.kind in ("slope", "ushape") and claim.x is not None:
         x = (
             labels.of(claim.x).text
             + {"none": "", "log": ", e-fold", "log2": ", doubling", "log10": ", decade"}[claim.x_transform]
@@ -166,7 +162,7 @@ def chooses(claim: Claim, metric: str) -> bool:
     return select is not None and metric in select.over and metric.startswith("lambda")
 
 
-def effect_value(value, claim: Claim, digits: int = 3) -> str:
+def effect_value(value: Any, claim: Claim, digits: int = 3) -> str:
     """One effect with its sign and, where the claim is read so, its per cent sign; `–` where missing."""
     if missing(value):
         return "–"
@@ -178,12 +174,12 @@ def _decimals(half_width: float) -> int:
     return min(max(1 - math.floor(math.log10(half_width)), 0), 6)
 
 
-def interval(low, high) -> str:
+def interval(low: Any, high: Any) -> str:
     """`[low, high]` in plain numbers; empty where both are missing."""
     return "" if missing(low) and missing(high) else f"[{number(low)}, {number(high)}]"
 
 
-def _fixed(value, scale: float, decimals: int | None) -> str:
+def _fixed(value: Any, scale: float, decimals: int | None) -> str:
     if missing(value):
         return "–"
     value = float(value) * scale
@@ -193,7 +189,7 @@ def _fixed(value, scale: float, decimals: int | None) -> str:
     return text if text.strip("−0.") or value == 0 else text.removeprefix(MINUS)
 
 
-def estimate(row, claim: Claim, fewer: int = 0) -> str:
+def estimate(row: Any, claim: Claim, fewer: int = 0) -> str:
     """`+3.2 % [1.1, 5.3]` of a row of verdicts.csv, to two digits of the interval's half width; empty where
     it has none. fewer: so many decimals less, where there is no room.
 
@@ -231,12 +227,12 @@ def condition(text: str) -> str:
     return text.replace(" == ", " ").replace('"', "").replace("'", "").replace("_", " ")
 
 
-def count(value) -> str:
+def count(value: Any) -> str:
     """An n as an integer; `–` where missing."""
     return "–" if missing(value) else f"{int(value):,}".replace(",", " ")
 
 
-def p_value(value) -> str:
+def p_value(value: Any) -> str:
     """`< 0.0001` or three decimals."""
     if missing(value):
         return "–"

@@ -11,6 +11,8 @@ where rounding half to even alone would have mean 0. Qiu & Yao 2025 (arXiv 2510.
 bf16 that weight decay was said to prevent, and move m where several entries tie: 2 m for m > 0, 0 for m < 0, so that P is no longer 1.
 """
 
+from collections.abc import Iterator
+
 import torch
 
 from wdbench import precision
@@ -55,7 +57,7 @@ COUNT = GROUPS * ROWS * WIDTH
 
 
 @check("P15m", "2^j ties of the maximum: mean error of P V is 2^-(j+1) ulp away from 0", tolerance=0.01, unit="ulp")
-def _():
+def _() -> Iterator[Result]:
     for sign in (1.0, -1.0):
         for j in (1, 2, 3):
             found = signed_error(weights(rows(2**j)), values(sign)).mean()
@@ -64,43 +66,43 @@ def _():
 
 
 @check("P15m", "ties of the maximum bias P V", tolerance=0.05, unit="ulp", relation=">=")
-def _():
+def _() -> Iterator[Result]:
     for ties in (2, 3, 4, 6, 8):
         yield Result(COUNT, float(signed_error(weights(rows(ties)), values(-1.0)).mean()), f"{ties} ties")
 
 
 @check("P15m", "with the maximum moved the same rows have no bias", tolerance=0.01, unit="ulp")
-def _():
+def _() -> Iterator[Result]:
     for ties in (2, 3, 4, 6, 8):
         yield Result(COUNT, abs(float(signed_error(weights(rows(ties), shifted=True), values(-1.0)).mean())), f"{ties} ties")
 
 
 @check("P15m", "a single maximum has no bias", tolerance=0.01, unit="ulp")
-def _():
+def _() -> Result:
     return Result(COUNT, abs(float(signed_error(weights(rows(1)), values(-1.0)).mean())))
 
 
 @check("P15m", "a product that is not rounded to bf16 has no bias", tolerance=1e-3, unit="ulp")
-def _():
+def _() -> Iterator[Result]:
     for ties in (2, 4, 8):
         found = signed_error(weights(rows(ties)), values(-1.0), keep_fp32=True)
         yield Result(COUNT, abs(float(found.mean())), f"{ties} ties")
 
 
 @counter("P15m", "without a rest of the row, halves go to even: no bias", tolerance=0.01, unit="ulp", relation="<=")
-def _():
+def _() -> Iterator[Result]:
     for ties in (2, 4, 8):
         yield Result(COUNT, abs(float(signed_error(weights(rows(ties, None)), values(-1.0)).mean())), f"{ties} ties")
 
 
 @counter("P15m", "a rest of many ulp washes the bias out", tolerance=0.02, unit="ulp", relation="<=")
-def _():
+def _() -> Iterator[Result]:
     for ties in (2, 4):
         yield Result(COUNT, abs(float(signed_error(weights(rows(ties, (0.5, 5.0))), values(-1.0)).mean())), f"{ties} ties")
 
 
 @counter("P15m", "smaller query and key weights make more ties of the rounded maximum", tolerance=2.0, unit="times as many rows")
-def _():
+def _() -> Iterator[Result]:
     rng = generator("P15m", 2)
     scores = torch.as_tensor(rng.standard_normal((4000, LENGTH))).float()
     share = [float(((weights(scale * scores) == 1).sum(-1) > 1).double().mean()) for scale in (1.0, 0.1)]

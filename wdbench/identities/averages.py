@@ -3,17 +3,24 @@
 Wang & Aitchison 2024 (arXiv 2405.13698) for I20; Xie & Li 2024 (arXiv 2404.04454) for I21.
 """
 
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
 import torch
 
 from wdbench import updates
 from wdbench.identities.problems import FP64, quadratic, regression, tensor
 from wdbench.identities.registry import Result, check, counter, generator, relative
 
+if TYPE_CHECKING:
+    from wdbench.updates import Optimiser
+
 LR, LAMBDA, STEPS = 0.01, 2.0, 400
 SCHEDULES = (("constant", lambda t: 1.0), ("linear", lambda t: 1 - (t - 1) / STEPS))
 
 
-def _record(coupling: str, optimiser, schedule=lambda t: 1.0, lr=LR, lam=LAMBDA, identity="I20", start=1.0):
+def _record(coupling: str, optimiser: "Optimiser", schedule: Callable[[int], float] = lambda t: 1.0, lr: float = LR, lam: float = LAMBDA,
+            identity: str = "I20", start: float = 1.0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(w_0, w_T, updates u [STEPS, 8]) of minibatch training; w_t is from `updates.step`, u_t from `updates.direction`."""
     x, y = (tensor(a) for a in regression(identity))
     order = torch.as_tensor(generator(identity, 1).integers(0, len(y), (STEPS, 16)))
@@ -35,12 +42,12 @@ def average(first: torch.Tensor, taken: torch.Tensor, rates: torch.Tensor, lam: 
     return kept[0] * first - ((rates * kept[1:])[:, None] * taken).sum(0) / lam
 
 
-def _rates(schedule, lr=LR, lam=LAMBDA) -> torch.Tensor:
+def _rates(schedule: Callable[[int], float], lr: float = LR, lam: float = LAMBDA) -> torch.Tensor:
     return tensor([lr * schedule(t) * lam for t in range(1, STEPS + 1)])
 
 
 @check("I20", "w_T is the exponential average of -u_t / lambda, time scale 1 / (lr lambda)", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     for name in updates.OPTIMISERS:
         lr = LR if name == "adam" else LR / 10
         for shape, schedule in SCHEDULES:
@@ -49,12 +56,12 @@ def _():
 
 
 @counter("I20", "coupled decay of Adam is not that average", tolerance=1e-2)
-def _():
+def _() -> Result:
     first, last, taken = _record("coupled", updates.Optimiser("adam"))
     return Result(STEPS, relative(average(first, taken, _rates(SCHEDULES[0][1]), LAMBDA), last))
 
 
-def box(first: torch.Tensor, largest, rate: float, lam: float, steps: int) -> torch.Tensor:
+def box(first: torch.Tensor, largest: torch.Tensor | float, rate: float, lam: float, steps: int) -> torch.Tensor:
     """Bound on |w_T|: (1 - lr lambda)^T |w_0| + (1 - (1 - lr lambda)^T) max|u| / lambda."""
     kept = (1 - rate) ** steps
     return kept * first.abs() + (1 - kept) * largest / lam
@@ -66,7 +73,7 @@ def box(first: torch.Tensor, largest, rate: float, lam: float, steps: int) -> to
     tolerance=0,
     unit="excess over the bound, relative",
 )
-def _():
+def _() -> Iterator[Result]:
     for name, optimiser in (("adam", updates.Optimiser("adam")), ("sign steps", _signs())):
         for coupling, lam in (("decoupled", LAMBDA), ("independent", LAMBDA * LR)):
             for start in (0.1, 100.0):
@@ -83,7 +90,7 @@ def _signs() -> updates.Optimiser:
 
 
 @check("I21", "a constant gradient reaches max|u| / lambda, which is max|u| eta_max / lambda for independent decay", tolerance=1e-9)
-def _():
+def _() -> Iterator[Result]:
     g = tensor(generator("I21", 3).standard_normal(20))
     for coupling, lam, radius in (("decoupled", LAMBDA, 1 / LAMBDA), ("independent", 0.05, LR / 0.05)):
         w, state = torch.zeros_like(g), updates.initial_state(g, _signs(), FP64)
@@ -110,7 +117,7 @@ def _growing(beta1: float, beta2: float, steps: int = 400) -> float:
 
 
 @check("I21", "Adam's |u| is at most (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)), and rising gradients reach that", tolerance=1e-9)
-def _():
+def _() -> Iterator[Result]:
     for beta1, beta2 in ((0.9, 0.999), (0.9, 0.95), (0.5, 0.99)):
         expected = largest_update(beta1, beta2)
         yield Result(1, relative(_growing(beta1, beta2), expected), f"beta = {beta1:g}, {beta2:g}", f"|u| = {expected:.3g}")
@@ -125,12 +132,12 @@ def _():
 
 
 @counter("I21", "(1 - b1) / sqrt(1 - b2), often quoted as Adam's largest |u|, is exceeded", tolerance=2.0, unit="times that number")
-def _():
+def _() -> Result:
     return Result(1, _growing(0.9, 0.999) / (0.1 / 0.001**0.5))
 
 
 @counter("I21", "coupled decay of Adam keeps no such box", tolerance=2.0, unit="times max|u| / lambda")
-def _():
+def _() -> Result:
     g, adam = torch.full((1,), -10.0, dtype=torch.float64), updates.Optimiser("adam")
     w, state, decay = torch.zeros_like(g), updates.initial_state(g, adam, FP64), updates.decay("coupled", 0.0, 1.0, LR)
     for t in range(1, 1501):

@@ -1,5 +1,7 @@
 """What the penalty does to classes at the softmax optimum (I27)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -24,14 +26,14 @@ def _imbalanced() -> tuple[np.ndarray, np.ndarray]:
     tolerance=0,
     unit="entries that differ",
 )
-def _():
+def _() -> Result:
     w, order = generator("I27", 1).standard_normal((5, 3)), np.array([2, 0, 1])
     found = penalties.gradient(w[:, order], 0.1, LAMBDA)
     return Result(15, int((found != penalties.gradient(w, 0.1, LAMBDA)[:, order]).sum()))
 
 
 @check("I27", "at the optimum lambda w_k = -(1/n) sum (p_ik - y_ik) x_i", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     x, y = _imbalanced()
     for lam in (0.002, LAMBDA, 0.5):
         (solution,) = minimise("softmax", x, y, "l2", [lam])
@@ -40,7 +42,7 @@ def _():
 
 
 @check("I27", "softmax: the class weights sum to 0", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     x, y = _imbalanced()
     for mask in ("weights", "all"):
         (solution,) = minimise("softmax", x, y, "l2", [LAMBDA], decay_mask=mask)
@@ -56,7 +58,7 @@ def _():
     tolerance=1.1,
     unit="next norm over the rare class's",
 )
-def _():
+def _() -> Iterator[Result]:
     x, y = _imbalanced()
     for lam in (LAMBDA, 0.1, 0.5):
         (solution,) = minimise("softmax", x, y, "l2", [lam])

@@ -1,8 +1,12 @@
 """One lambda in several objectives: sums against means (I3)."""
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from wdbench import datasets, penalties
+from wdbench.datasets import values
 from wdbench.identities.problems import labels, minimise, regression
 from wdbench.identities.registry import Result, check, counter, relative
 
@@ -10,7 +14,7 @@ LAMBDA = 0.3
 
 
 @check("I3", "sum r^2 + L |w|^2 is the mean form at L = n lambda", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     for name, x, y in _regressions():
         design = np.column_stack([x, np.ones(len(y))])
         solutions = minimise("linear", x, y, "l2", lambdas := (0.01, 1.0, 30.0))
@@ -28,7 +32,7 @@ def _():
 
 
 @check("I3", "sum r^2 + L |w|_1 is the mean form at L = 2 n lambda", tolerance=1e-8, unit="share of L")
-def _():
+def _() -> Iterator[Result]:
     for name, x, y in _regressions():
         largest = np.abs(x.T @ (y - y.mean())).max() / len(y)
         solutions = minimise("linear", x, y, "l1", lambdas := (0.01 * largest, 0.1 * largest, 0.5 * largest))
@@ -43,20 +47,20 @@ def _():
         yield Result(len(lambdas), error, name)
 
 
-def _regressions():
+def _regressions() -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
     yield "synthetic", *regression("I3")
     if datasets.status("hitters").available:
         yield "hitters", *_hitters()
 
 
-def _hitters():
+def _hitters() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Hitters, features z-scored with ddof 0, salaries in thousand dollars."""
-    data = datasets.load("hitters")
-    return (data.X - data.X.mean(0)) / data.X.std(0), data.y
+    x, y = values.dense(datasets.load("hitters"))
+    return (x - x.mean(0)) / x.std(0), y
 
 
 @check("I3", "hitters: norms that glmnet reports, 6.36 and 57.1", tolerance=1e-3)
-def _():
+def _() -> Iterator[Result]:
     status = datasets.status("hitters")
     for reported, norm in ((11498.0, 6.36), (705.0, 57.1)):
         case = f"glmnet lambda = {reported:g}"
@@ -66,19 +70,19 @@ def _():
         x, y = _hitters()
         _, lambda2 = penalties.from_convention("glmnet_gaussian", {"lambda": reported, "alpha": 0.0}, y_sd=y.std())
         (solution,) = minimise("linear", x, y, "l2", [lambda2])
-        found = float(np.linalg.norm(solution.W[:, 0] / datasets.load("hitters").X.std(0)))
+        found = float(np.linalg.norm(solution.W[:, 0] / values.dense(datasets.load("hitters"))[0].std(0)))
         yield Result(1, abs(found / norm - 1), case, f"norm on the original scale {found:.5g}")
 
 
 @counter("I3", "the same number in both objectives: another minimiser", tolerance=0.1)
-def _():
+def _() -> Result:
     x, y = regression("I3")
     (mean_form, sum_form) = minimise("linear", x, y, "l2", [LAMBDA, LAMBDA / len(y)])
     return Result(1, relative(sum_form.W, mean_form.W), note=f"a factor n = {len(y)} in lambda")
 
 
 @check("I3", "scikit-learn minimises the same objective at the converted numbers", tolerance=1e-6)
-def _():
+def _() -> Iterator[Result]:
     from sklearn.linear_model import ElasticNet, Lasso, LogisticRegression, Ridge
 
     x, y = regression("I3")

@@ -3,6 +3,8 @@
 Loshchilov & Hutter 2019 (arXiv 1711.05101), propositions 1 and 2.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
@@ -13,26 +15,27 @@ from wdbench.identities.registry import Result, check, counter, generator, relat
 LR, LAMBDA, BATCH = 0.05, 0.3, 16
 
 
-def _final(identity, coupling, optimiser, lam, lr=LR, steps=300, schedule=lambda t: 1.0, batch=BATCH):
+def _final(identity: str, coupling: str, optimiser: updates.Optimiser, lam: float, lr: float = LR, steps: int = 300,
+           schedule: Callable[[int], float] = lambda t: 1.0, batch: int = BATCH) -> torch.Tensor:
     """w after minibatch training without a bias."""
     x, y = (tensor(a) for a in regression(identity))
     x = x / 4
     order = torch.as_tensor(generator(identity, 7).integers(0, len(y), (steps, batch)))
     w = tensor(generator(identity, 8).standard_normal(x.shape[1]))
 
-    def gradient(w, t):
+    def gradient(w: torch.Tensor, t: int) -> torch.Tensor:
         return quadratic(x[order[t - 1]], y[order[t - 1]])(w, t)
 
     return descend(w, gradient, steps, lr, optimiser, updates.decay(coupling, 0.0, lam, lr), schedule=schedule)
 
 
 @check("I16", "SGD: coupled is decoupled, 300 steps", tolerance=1e-13)
-def _():
+def _() -> Result:
     return Result(300, relative(_final("I16", "decoupled", SGD, LAMBDA), _final("I16", "coupled", SGD, LAMBDA)))
 
 
 @counter("I16", "momentum: coupled is not decoupled at the same lambda", tolerance=1e-2)
-def _():
+def _() -> Iterator[Result]:
     for name in ("momentum", "nesterov"):
         optimiser = updates.Optimiser(name)
         lr = LR / 10
@@ -41,7 +44,7 @@ def _():
 
 
 @check("I16", "independent decay is decoupled at lr_max lambda", tolerance=1e-13)
-def _():
+def _() -> Iterator[Result]:
     for name in updates.OPTIMISERS:
         for shape, schedule in (
             ("constant", lambda t: 1.0),
@@ -56,7 +59,7 @@ def _():
 
 
 @check("I16", "decay before or after the step: lr^2 lambda u apart", tolerance=1e-15)
-def _():
+def _() -> Result:
     rng = generator("I16", 1)
     w, u = tensor(rng.standard_normal(1000)), tensor(rng.standard_normal(1000))
     decay, none, state = updates.decay("decoupled", 0.0, LAMBDA, LR), updates.Decay(), updates.State()
@@ -67,7 +70,7 @@ def _():
 
 
 @check("I16", "momentum: full-batch fixed points agree at lambda / (1 - mu)", tolerance=1e-10)
-def _():
+def _() -> Iterator[Result]:
     x, y = (tensor(a) for a in regression("I16", 60, 4))
     x = x / 2
     exact = torch.linalg.solve(x.T @ x / len(y) + LAMBDA * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y / len(y))
@@ -80,7 +83,7 @@ def _():
 
 
 @counter("I16", "torch SGD(momentum, weight_decay) is coupled, not decoupled", tolerance=1e-2)
-def _():
+def _() -> Result:
     x, y = (tensor(a) for a in regression("I16"))
     x, lr = x / 4, LR / 10
     order = torch.as_tensor(generator("I16", 7).integers(0, len(y), (300, BATCH)))
@@ -94,7 +97,7 @@ def _():
     return Result(300, relative(w.detach(), decoupled), note=f"from coupled: {relative(w.detach(), coupled):.1g}")
 
 
-def _fixed_scale(v: torch.Tensor):
+def _fixed_scale(v: torch.Tensor) -> tuple[updates.Optimiser, updates.State, int]:
     """Adam whose second moment stays v: no first moment, beta2 within one ulp of 1, bias correction long over."""
     return (
         updates.Optimiser("adam", beta1=0.0, beta2=1 - 2.0**-52, eps=0.0),
@@ -103,13 +106,13 @@ def _fixed_scale(v: torch.Tensor):
     )
 
 
-def _preconditioned(v, coupling, lam, w, g):
+def _preconditioned(v: torch.Tensor, coupling: str, lam: float, w: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
     optimiser, state, t = _fixed_scale(v)
     return updates.step(w, g, state, t, LR, 1.0, optimiser, updates.decay(coupling, 0.0, lam, LR), FP64)[0]
 
 
 @check("I17", "fixed v: coupled decay shrinks w_i by lr lambda / sqrt(v_i)", tolerance=1e-12)
-def _():
+def _() -> Result:
     rng = generator("I17")
     w, g, v = (
         tensor(rng.standard_normal(1000)),
@@ -121,7 +124,7 @@ def _():
 
 
 @check("I17", "all v_i equal: coupled is decoupled at lambda / sqrt(v)", tolerance=1e-13)
-def _():
+def _() -> Iterator[Result]:
     rng = generator("I17", 1)
     w, g = tensor(rng.standard_normal(1000)), tensor(rng.standard_normal(1000))
     for v in (0.01, 1.0, 7.3):
@@ -131,7 +134,7 @@ def _():
 
 
 @check("I17", "v_i differ: no lambda makes decoupled equal to coupled", tolerance=1e-2, relation=">=")
-def _():
+def _() -> Result:
     rng = generator("I17", 2)
     w, g, v = (
         tensor(rng.standard_normal(1000)),
@@ -147,7 +150,7 @@ def _():
 
 
 @check("I17", "Adam, positive control: coupled differs from decoupled", tolerance=1e-2, relation=">=")
-def _():
+def _() -> Iterator[Result]:
     rng = generator("I17", 3)
     adam = updates.Optimiser("adam")
     w, scales = tensor(rng.standard_normal(1000)), tensor(np.exp(2 * rng.standard_normal(1000)))

@@ -1,5 +1,7 @@
 """What the decay does by itself (I7) and to the norm of the weights (I8)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -10,7 +12,7 @@ from wdbench.identities.registry import Result, check, counter, generator, relat
 STEPS = 500
 
 
-def _idle(w, t):
+def _idle(w: torch.Tensor, t: int) -> torch.Tensor:
     return torch.zeros_like(w)
 
 
@@ -21,7 +23,7 @@ def _start(size: int = 1000) -> torch.Tensor:
 
 
 @check("I7", "SGD: w_T = (1 - lr lambda)^T w_0", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     w = _start()
     for rate in (1e-4, 1e-2, 0.5, 1.5):
         lr = 0.05
@@ -32,7 +34,7 @@ def _():
 
 
 @check("I7", "Adam, decoupled: w_T = (1 - lr lambda)^T w_0", tolerance=1e-12)
-def _():
+def _() -> Result:
     w, lr, lam = _start(), 0.05, 0.2
     found = descend(w, _idle, STEPS, lr, updates.Optimiser("adam"), updates.decay("decoupled", 0.0, lam, lr))
     return Result(len(w), relative(found, (1 - lr * lam) ** STEPS * w))
@@ -46,7 +48,7 @@ def _momentum_matrix(name: str, lr: float, lam: float, mu: float) -> np.ndarray:
 
 
 @check("I7", "momentum, coupled: second-order recurrence", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     w = _start()
     for name in ("momentum", "nesterov"):
         for lr, lam in ((0.05, 0.01), (0.05, 0.2), (0.5, 0.5)):
@@ -56,7 +58,7 @@ def _():
 
 
 @check("I7", "momentum, coupled: slow rate lr lambda / (1 - mu)", tolerance=0.02)
-def _():
+def _() -> Iterator[Result]:
     lr, lam = 0.01, 0.01
     for name in ("momentum", "nesterov"):
         optimiser, decay = updates.Optimiser(name), updates.decay("coupled", 0.0, lam, lr)
@@ -66,7 +68,7 @@ def _():
 
 
 @check("I7", "Adam, coupled: every step is lr sign(w), whatever lambda is", tolerance=1e-6)
-def _():
+def _() -> Iterator[Result]:
     w, lr = _start(), 1e-3
     for lam in (0.01, 1.0, 100.0):
         found = descend(w, _idle, 1, lr, updates.Optimiser("adam"), updates.decay("coupled", 0.0, lam, lr))
@@ -87,7 +89,7 @@ def _():
     tolerance=0,
     unit="inputs that disagree",
 )
-def _():
+def _() -> Result:
     rates = tensor(np.linspace(0.005, 2.995, 300))
     w = torch.ones(300, dtype=torch.float64)
     decay = updates.Decay(d2=rates)
@@ -99,7 +101,7 @@ def _():
 @counter(
     "I7", "bf16 weights, decay rounded by itself: nothing decays", tolerance=1.0, unit="share of weights unchanged"
 )
-def _():
+def _() -> Iterator[Result]:
     w = _start().float().bfloat16().float()
     for rate in (1e-4, 1e-3, 2.0**-9):
         found = descend(
@@ -111,14 +113,14 @@ def _():
 
 
 @counter("I7", "Adam, coupled: chatters about 0", tolerance=0.1, unit="share of steps on which |w| grows")
-def _():
+def _() -> Result:
     lr, adam = 0.1, updates.Optimiser("adam")
     sizes = trajectory(_start(50), _idle, 400, lr, adam, updates.decay("coupled", 0.0, 1.0, lr)).abs()
     grown = (sizes[1:] > sizes[:-1]).double()
     return Result(grown.numel(), float(grown.mean()), note="the decay is constant, not proportional to w")
 
 
-def _random_steps(count: int = 100_000):
+def _random_steps(count: int = 100_000) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """w, g [count, 3] and lr, lambda [count, 1] with 0 < lr lambda < 1."""
     rng = generator("I8")
     w = tensor(rng.standard_normal((count, 3)))
@@ -127,7 +129,7 @@ def _random_steps(count: int = 100_000):
     return w, g, lr, tensor(rng.uniform(0.001, 1, (count, 1))) / lr
 
 
-def _norms(w, g, lr, lam, coupling):
+def _norms(w: torch.Tensor, g: torch.Tensor, lr: torch.Tensor, lam: torch.Tensor, coupling: str) -> torch.Tensor:
     decay = updates.decay(coupling, 0.0, lam, lr)
     return updates.step(w, g, updates.State(), 1, lr, 1.0, SGD, decay, FP64)[0].norm(dim=1)
 
@@ -138,7 +140,7 @@ def _norms(w, g, lr, lam, coupling):
     tolerance=0,
     unit="inputs that disagree",
 )
-def _():
+def _() -> Iterator[Result]:
     w, g, lr, lam = _random_steps()
     predicted = (2 * lr * (w * g).sum(1, keepdim=True) < (2 - lr * lam) * w.square().sum(1, keepdim=True)).squeeze(1)
     for coupling in ("coupled", "decoupled"):
@@ -154,7 +156,7 @@ def _():
     tolerance=0,
     unit="inputs that disagree",
 )
-def _():
+def _() -> Iterator[Result]:
     w, g, lr, lam = _random_steps()
     rate = lr * lam
     left = lr**2 * g.square().sum(1, keepdim=True) - 2 * (1 - rate) * lr * (w * g).sum(1, keepdim=True)
@@ -167,14 +169,14 @@ def _():
 
 
 @check("I8", "the decay term alone always shrinks |w|", tolerance=0, unit="inputs that disagree")
-def _():
+def _() -> Iterator[Result]:
     w, g, lr, lam = _random_steps()
     for coupling in ("coupled", "decoupled"):
         yield Result(len(w), int((_norms(w, torch.zeros_like(g), lr, lam, coupling) >= w.norm(dim=1)).sum()), coupling)
 
 
 @counter("I8", "|w| grows in spite of the decay", tolerance=0.05, unit="share of steps")
-def _():
+def _() -> Iterator[Result]:
     w, g, lr, lam = _random_steps()
     yield Result(len(w), float((_norms(w, g, lr, lam, "coupled") > w.norm(dim=1)).double().mean()), "random (w, g)")
     x, y = (tensor(a) for a in regression("I8"))

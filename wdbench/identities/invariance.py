@@ -1,5 +1,7 @@
 """The same function at another norm: why the norm belongs to the parameters and not to the function (I11)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from wdbench.identities.registry import Result, check, counter, generator, relat
 APART = 10.0
 
 
-def _layers():
+def _layers() -> tuple[torch.Tensor, list[torch.Tensor]]:
     """x [40, 6] and the weights of 6 -> 16 -> 16 -> 3."""
     rng = generator("I11")
     return tensor(rng.standard_normal((40, 6))), [
@@ -19,7 +21,7 @@ def _layers():
     ]
 
 
-def _affine(x, w):
+def _affine(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The production linear model without a bias."""
     module = models.Affine(*reversed(w.shape)).to(w.dtype)
     with torch.no_grad():
@@ -28,25 +30,25 @@ def _affine(x, w):
         return module(x)
 
 
-def _relu(x, first, second):
+def _relu(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return _affine(F.relu(_affine(x, first)), second)
 
 
-def _batch_norm(x, first, second, eps=None):
+def _batch_norm(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor, eps: float | None = None) -> torch.Tensor:
     # torch refuses 0 here; the smallest normal number adds nothing to any variance
     eps = torch.finfo(x.dtype).tiny if eps is None else eps
     return _affine(F.relu(F.batch_norm(_affine(x, first), None, None, training=True, eps=eps)), second)
 
 
-def _layer_norm(x, first, second, eps=0.0):
+def _layer_norm(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor, eps: float = 0.0) -> torch.Tensor:
     return _affine(F.relu(F.layer_norm(_affine(x, first), (len(first),), eps=eps)), second)
 
 
-def _norm(*weights) -> float:
+def _norm(*weights: torch.Tensor) -> float:
     return float(torch.cat([w.flatten() for w in weights]).norm())
 
 
-def _pairs(dtype=torch.float64):
+def _pairs(dtype: torch.dtype = torch.float64) -> Iterator[tuple[str, torch.Tensor, torch.Tensor, float, float]]:
     """(name, outputs, outputs of the same function, norm, other norm): feature scale, ReLU layers, BN and LN."""
     x, (first, _, last) = _layers()
     x, first, last = x.to(dtype), first.to(dtype), last.to(dtype)
@@ -71,25 +73,25 @@ def _pairs(dtype=torch.float64):
 
 
 @check("I11", "the same function, fp64", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     for name, one, other, *_ in _pairs():
         yield Result(one.numel(), relative(other, one), name)
 
 
 @check("I11", "the same function, fp32", tolerance=1e-6)
-def _():
+def _() -> Iterator[Result]:
     for name, one, other, *_ in _pairs(torch.float32):
         yield Result(one.numel(), relative(other, one), name)
 
 
 @check("I11", "at another norm", tolerance=APART, unit="ratio of norms", relation=">=")
-def _():
+def _() -> Iterator[Result]:
     for name, _, _, norm, other in _pairs():
         yield Result(1, max(norm, other) / min(norm, other), name)
 
 
 @check("I11", "ReLU layers: the penalty is least at balance, |W1| |W2|", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     _, (first, _, last) = _layers()
     balance = float((last.norm() / first.norm()).sqrt())
     least = float(first.norm() * last.norm())
@@ -100,7 +102,7 @@ def _():
 
 
 @check("I11", "|w|^2 is not a norm: homogeneous of degree 2", tolerance=1e-14)
-def _():
+def _() -> Iterator[Result]:
     w = tensor(generator("I11", 1).standard_normal(100))
     for c in (-3.0, 0.1, 10.0):
         yield Result(
@@ -109,7 +111,7 @@ def _():
 
 
 @counter("I11", "batch norm with eps = 1e-5 feels the scale of small weights", tolerance=1e-2)
-def _():
+def _() -> Result:
     x, (first, _, last) = _layers()
     return Result(
         1,

@@ -1,5 +1,9 @@
 """lambda = 0 is the run without a penalty, bit for bit (I1)."""
 
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 
@@ -8,19 +12,22 @@ from wdbench.cells import FORMS
 from wdbench.identities.problems import FP64, SGD, descend, minimise, quadratic, regression, tensor
 from wdbench.identities.registry import Result, check, generator, relative
 
+if TYPE_CHECKING:
+    from wdbench.precision import Precision
+
 ARITHMETICS = (("fp64", "none"), ("fp32", "none"), ("bf16_compute", "none")) + tuple(
     ("bf16_weights", rounding) for rounding in precision.ROUNDINGS[1:]
 )
 
 
-def _run(arithmetic, optimiser, decay, form: str, steps: int = 100) -> torch.Tensor:
+def _run(arithmetic: "Precision", optimiser: updates.Optimiser, decay: updates.Decay, form: str, steps: int = 100) -> torch.Tensor:
     """Weights after minibatch training in `arithmetic`, with a linear schedule and fixed noise."""
     x, y = (tensor(a, arithmetic.compute) for a in regression("I1", 64, 8))
     order = torch.as_tensor(generator("I1").integers(0, 64, (steps, 16)))
     w = tensor(generator("I1", 1).standard_normal(8), arithmetic.master)
     w = precision.nearest(w) if arithmetic.name == "bf16_weights" else w
 
-    def gradient(w, t):
+    def gradient(w: torch.Tensor, t: int) -> torch.Tensor:
         rows = order[t - 1]
         return quadratic(x[rows], y[rows])(w.to(arithmetic.compute), t).to(arithmetic.master)
 
@@ -39,7 +46,7 @@ def _run(arithmetic, optimiser, decay, form: str, steps: int = 100) -> torch.Ten
 
 
 @check("I1", "lambda = 0: bits of a loop without any penalty in it", tolerance=0, unit="weights that differ")
-def _():
+def _() -> Iterator[Result]:
     x, y = (tensor(a) for a in regression("I1", 64, 8))
     start = tensor(generator("I1", 1).standard_normal(8))
     w = start
@@ -60,7 +67,7 @@ def _():
 
 
 @check("I1", "lambda = 0: torch's optimiser without weight_decay, 100 steps", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     x, y = (tensor(a) for a in regression("I1", 64, 8))
     start, lr = tensor(generator("I1", 1).standard_normal(8)), 0.01
     for name, build in (
@@ -81,7 +88,7 @@ def _():
 
 
 @check("I1", "lambda = 0: penalty, gradient and prox vanish", tolerance=0, unit="ulp")
-def _():
+def _() -> Iterator[Result]:
     w = generator("I1", 3).standard_normal(1000)
     w[:2] = 0.0, -0.0
     for name in penalties.PENALTIES:
@@ -96,7 +103,7 @@ def _():
 
 
 @check("I1", "lambda = 0: the exact minimiser is that of the loss", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     x, y = regression("I1")
     expected = np.linalg.lstsq(np.column_stack([x, np.ones(len(y))]), y, rcond=None)[0]
     for name in ("none", "l1", "l2", "elastic"):
@@ -105,7 +112,7 @@ def _():
 
 
 @check("I1", "lambda = 0: bits of the weights after 100 steps", tolerance=0, unit="runs that differ")
-def _():
+def _() -> Iterator[Result]:
     for name, rounding in ARITHMETICS:
         arithmetic = precision.make(name, rounding)
         runs, differing = 0, []
@@ -115,7 +122,7 @@ def _():
                 forms = [updates.decay(coupling, 0.0, 0.0, 0.01)]
                 if rounding == "none":
                     # as the engine passes them, one number a cell
-                    forms.append(forms[0].map(lambda v, dtype=arithmetic.master: torch.full((8,), v, dtype=dtype)))
+                    forms.append(forms[0].map(partial(torch.full, (8,), dtype=arithmetic.master)))
                 for decay in forms:
                     found = _run(arithmetic, optimiser, decay, FORMS[coupling])
                     runs += 1

@@ -4,6 +4,8 @@ Soudry, Hoffer, Nacson, Gunasekar & Srebro 2018 (arXiv 1710.10345, theorem 3): w
 |w| against log t has the slope 1/margin.
 """
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
@@ -22,12 +24,12 @@ def _separable() -> tuple[np.ndarray, np.ndarray]:
     return np.vstack([one_class, -one_class]), np.repeat([1, 0], len(one_class))
 
 
-def _gradient(x: torch.Tensor, y: torch.Tensor):
+def _gradient(x: torch.Tensor, y: torch.Tensor) -> Callable[[torch.Tensor, int], torch.Tensor]:
     """gradient(w, t) of the logistic loss without a bias for w [d] or [d, starts]; I6 holds it to the model's loss."""
     return lambda w, t: x.T @ (torch.sigmoid(x @ w) - y.reshape(-1, *(1,) * (w.ndim - 1))) / len(y)
 
 
-def _loss(w, x, y) -> float:
+def _loss(w: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> float:
     return float(models.logistic_loss((x @ w)[:, None], y))
 
 
@@ -39,7 +41,8 @@ def _flow() -> np.ndarray:
     """
     x, y = (tensor(a) for a in _separable())
     gradient, largest = _gradient(x, y), float(x.square().sum(1).max())
-    w, state, time, track = torch.zeros(2, dtype=torch.float64), updates.State(), 0.0, []
+    track: list[tuple[float, float, float]] = []
+    w, state, time = torch.zeros(2, dtype=torch.float64), updates.State(), 0.0
     while time < END:
         loss = _loss(w, x, y)
         lr = 0.1 / (largest * loss)
@@ -51,13 +54,13 @@ def _flow() -> np.ndarray:
     return np.array(track).T
 
 
-def _slope(time, norm, low, high) -> float:
+def _slope(time: np.ndarray, norm: np.ndarray, low: float, high: float) -> float:
     inside = (time >= low) & (time <= high)
     return float(np.polyfit(np.log(time[inside]), norm[inside], 1)[0])
 
 
 @check("I31", "lambda > 0: every start ends at the one minimiser", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     points, classes = _separable()
     x, y = tensor(points), tensor(classes)
     for lam in (0.01, 0.1, 1.0):
@@ -75,7 +78,7 @@ def _():
 
 
 @check("I31", "lambda = 0: |w| grows like log t, slope stable over the last two decades", tolerance=0.1)
-def _():
+def _() -> Iterator[Result]:
     time, norm, _ = _flow()
     late, early = _slope(time, norm, END / 10, END), _slope(time, norm, END / 100, END / 10)
     yield Result(
@@ -88,7 +91,7 @@ def _():
 
 
 @check("I31", "lambda = 0: constant steps follow the same curve", tolerance=0.1)
-def _():
+def _() -> Result:
     x, y = (tensor(a) for a in _separable())
     w = trajectory(torch.zeros(2, dtype=torch.float64), _gradient(x, y), CONSTANT_STEPS, 1.0)
     track = np.arange(CONSTANT_STEPS + 1), w.norm(dim=1).numpy()
@@ -99,7 +102,7 @@ def _():
 
 
 @check("I31", "lambda = 0: the norm has no bound, the loss no minimum", tolerance=0, unit="steps that disagree")
-def _():
+def _() -> Result:
     _, norm, loss = _flow()
     return Result(
         len(loss),
@@ -109,7 +112,7 @@ def _():
 
 
 @counter("I31", "not separable: lambda = 0 has a minimiser too", tolerance=1e-8, relation="<=")
-def _():
+def _() -> Result:
     points, classes = _separable()
     classes = classes.copy()
     classes[2], classes[7] = classes[7], classes[2]

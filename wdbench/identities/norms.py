@@ -1,10 +1,16 @@
 """What lambda does to exact minimisers: norms fall (I9), to zero in the limit (I10)."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wdbench import penalties, updates
 from wdbench.identities.problems import data_loss, labels, minimise, quadratic, regression, tensor, trajectory
 from wdbench.identities.registry import Result, check, counter, relative
+
+if TYPE_CHECKING:
+    from wdbench.oracle.path import Solution
 
 CASES = (
     ("linear", "l2", 200),
@@ -15,14 +21,14 @@ CASES = (
 )
 
 
-def _data(model: str):
+def _data(model: str) -> tuple[np.ndarray, np.ndarray]:
     x, y = regression("I9")
     if model == "linear":
         return x, y
     return x, labels(x, 2 if model == "logistic" else 3, "I9")
 
 
-def _path(model: str, penalty: str, count: int):
+def _path(model: str, penalty: str, count: int) -> "tuple[np.ndarray, np.ndarray, np.ndarray, list[Solution]]":
     """(lambdas ascending, data losses, penalty values at unit strength, solutions) of exact minimisers."""
     x, y = _data(model)
     lambdas = np.geomspace(1e-4, 3.0, count)
@@ -43,7 +49,7 @@ def _rise(values: np.ndarray) -> float:
     tolerance=1e-9,
     unit="largest violation, relative",
 )
-def _():
+def _() -> Iterator[Result]:
     for model, penalty, count in CASES:
         _, losses, values, _ = _path(model, penalty, count)
         yield Result(
@@ -55,7 +61,7 @@ def _():
 
 
 @check("I9", "|w*|^2 <= 2 (L(0) - L(w*)) / lambda", tolerance=1e-9, unit="excess over the bound, relative")
-def _():
+def _() -> Iterator[Result]:
     for model, penalty, count in CASES:
         if penalty == "l2":
             x, y = _data(model)
@@ -66,7 +72,7 @@ def _():
 
 
 @counter("I9", "on the way there the bound does not hold", tolerance=1.1, unit="|w_t|^2 over the bound")
-def _():
+def _() -> Result:
     x, y = regression("I9")
     x, y, lam = (x - x.mean(0)) / x.std(0), y - y.mean(), 100.0
     (solution,) = minimise("linear", x, y, "l2", [lam])
@@ -93,7 +99,7 @@ def _constant(model: str, y: np.ndarray) -> np.ndarray:
 
 
 @check("I10", "lambda to infinity: w to 0, the prediction to the mean or the class shares", tolerance=1e-10)
-def _():
+def _() -> Iterator[Result]:
     for model in ("linear", "logistic", "softmax"):
         x, y = _data(model)
         (solution,) = minimise(model, x, y, "l2", [1e12])
@@ -103,7 +109,7 @@ def _():
         )
 
 
-def _largest_lambda(model: str, x, y) -> float:
+def _largest_lambda(model: str, x: np.ndarray, y: np.ndarray) -> float:
     """Least lambda1 with w = 0: max over entries of |x'(y - prediction of the bias alone)| / n."""
     if model == "softmax":
         residual = np.eye(y.max() + 1)[y] - np.bincount(y) / len(y)
@@ -113,7 +119,7 @@ def _largest_lambda(model: str, x, y) -> float:
 
 
 @check("I10", "L1: w is exactly 0 from lambda_max on, and not below it", tolerance=0, unit="solutions that disagree")
-def _():
+def _() -> Iterator[Result]:
     for model in ("linear", "logistic", "softmax"):
         x, y = _data(model)
         factors = np.array([1.0 + 1e-6, 1.1, 10.0, 0.999, 0.9])
@@ -123,7 +129,7 @@ def _():
 
 
 @check("I10", "L2: no weight is ever exactly 0", tolerance=0, unit="weights that are 0")
-def _():
+def _() -> Iterator[Result]:
     for model in ("linear", "logistic", "softmax"):
         x, y = _data(model)
         solutions = minimise(model, x, y, "l2", lambdas := np.geomspace(1e-3, 1e9, 13))
@@ -131,7 +137,7 @@ def _():
 
 
 @counter("I10", "with a free bias the limit is not the zero function", tolerance=0.1, unit="|prediction|")
-def _():
+def _() -> Result:
     x, y = regression("I9")
     (free,) = minimise("linear", x, y, "l2", [1e12])
     (penalised,) = minimise("linear", x, y, "l2", [1e12], decay_mask="all")

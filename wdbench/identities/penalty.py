@@ -1,5 +1,7 @@
 """The penalty as a function: the factor 1/2 (I2), derivatives (I4), what a large component costs (I12)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -11,7 +13,7 @@ LAMBDA = 0.3
 
 
 @check("I2", "the derivative of lambda/2 |w|^2 is lambda w", tolerance=1e-7)
-def _():
+def _() -> Iterator[Result]:
     w, h = generator("I2").standard_normal(50), 1e-5
     numeric = [
         (penalties.value(w + h * e, 0.0, LAMBDA) - penalties.value(w - h * e, 0.0, LAMBDA)) / (2 * h)
@@ -23,7 +25,7 @@ def _():
     yield Result(50, relative(penalties.gradient(w, 0.0, LAMBDA), LAMBDA * w), "penalties.gradient")
 
 
-def _without_half(x, y, strength: float) -> np.ndarray:
+def _without_half(x: np.ndarray, y: np.ndarray, strength: float) -> np.ndarray:
     """(w, b) of the least mean 1/2 r^2 + strength |w|^2."""
     design = np.column_stack([x, np.ones(len(y))])
     ridge = np.diag(np.append(np.full(x.shape[1], 2 * strength), 0.0))
@@ -31,7 +33,7 @@ def _without_half(x, y, strength: float) -> np.ndarray:
 
 
 @check("I2", "without 1/2: the same minimisers, at lambda / 2", tolerance=1e-10)
-def _():
+def _() -> Iterator[Result]:
     x, y = regression("I2")
     for lam in (0.01, 0.3, 10.0):
         (solution,) = minimise("linear", x, y, "l2", [lam])
@@ -42,7 +44,7 @@ def _():
 
 
 @counter("I2", "without 1/2, at the same lambda: another minimiser", tolerance=1e-2)
-def _():
+def _() -> Result:
     x, y = regression("I2")
     (solution,) = minimise("linear", x, y, "l2", [LAMBDA])
     return Result(
@@ -51,7 +53,7 @@ def _():
 
 
 @check("I4", "|w|^2: derivative 2 w, Hessian 2 on the diagonal and 0 off it", tolerance=0, unit="entries that differ")
-def _():
+def _() -> Iterator[Result]:
     w = tensor(generator("I4").standard_normal(40))
     gradient = torch.autograd.functional.jacobian(lambda v: penalties.value(v, 0.0, 2.0), w)
     hessian = torch.autograd.functional.jacobian(lambda v: penalties.gradient(v, 0.0, 2.0), w)
@@ -61,7 +63,7 @@ def _():
 
 
 @check("I4", "the derivative of the sum is the sum of derivatives", tolerance=1e-15)
-def _():
+def _() -> Result:
     w = generator("I4", 1).standard_normal(40)
     parts = sum(penalties.gradient(np.where(np.arange(40) == i, w, 0.0), 0.0, LAMBDA) for i in range(40))
     return Result(
@@ -77,23 +79,23 @@ def _norm(w: np.ndarray) -> float:
 
 
 @counter("I4", "|w| not squared: mixed second differences", tolerance=1e-2)
-def _():
+def _() -> Result:
     w, (a, b, *_) = generator("I4").standard_normal(4), 1e-3 * np.eye(4)
     mixed = (_norm(w + a + b) - _norm(w + a - b) - _norm(w - a + b) + _norm(w - a - b)) / 4e-6
     return Result(1, abs(mixed), note=f"-w_1 w_2 / |w|^3 is {-w[0] * w[1] / _norm(w) ** 3:.4g}, found {mixed:.4g}")
 
 
 @counter("I4", "|w| not squared: no derivative at 0", tolerance=1.0, unit="jump of the directional derivative")
-def _():
+def _() -> Result:
     e, h = np.eye(5), 1e-8
     jump = min((_norm(h * d) + _norm(-h * d)) / h for d in e)
     leaf = torch.zeros(5, requires_grad=True)
-    leaf.norm().backward()
-    return Result(5, jump, note=f"autograd of w.norm() at 0 gives {float(leaf.grad[0])}")
+    (slope,) = torch.autograd.grad(leaf.norm(), leaf)
+    return Result(5, jump, note=f"autograd of w.norm() at 0 gives {float(slope[0])}")
 
 
 @check("I12", "marginal cost of a component: lambda |w_i| for L2, lambda for L1", tolerance=1e-14)
-def _():
+def _() -> Iterator[Result]:
     w = generator("I12").standard_normal(200) * 10
     for name, lambda1, lambda2, expected in (
         ("L2", 0.0, LAMBDA, LAMBDA * np.abs(w)),
@@ -105,7 +107,7 @@ def _():
 
 
 @check("I12", "k equal parts of one weight: the L2 penalty is divided by k, L1 unchanged", tolerance=1e-14)
-def _():
+def _() -> Iterator[Result]:
     for k in (2, 7, 100):
         whole, parts = np.array([3.0]), np.full(k, 3.0 / k)
         error = max(
@@ -118,7 +120,7 @@ def _():
 @counter(
     "I12", "|w| not squared: the marginal cost is at most lambda", tolerance=1 + 1e-12, unit="lambda", relation="<="
 )
-def _():
+def _() -> Result:
     w = tensor(generator("I12").standard_normal(200) * 10).requires_grad_()
     found = torch.autograd.grad((2 * penalties.value(w, 0.0, 1.0)).sqrt(), w)[0].abs()
     return Result(200, float(found.max()), note="the outsize penalty is that of the squared norm")

@@ -1,10 +1,12 @@
 """Small problems for the checks, and loops that run the production code over them."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from wdbench import datasets, models, oracle, precision, updates
 from wdbench.datasets.records import digest
@@ -34,18 +36,18 @@ def labels(x: np.ndarray, classes: int, identity: str, spread: float = 1.5) -> n
     return y
 
 
-def tensor(x, dtype=torch.float64) -> torch.Tensor:
+def tensor(x: ArrayLike | torch.Tensor, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.as_tensor(np.asarray(x)).to(dtype)
 
 
 def iterates(
     w: torch.Tensor,
-    gradient: Callable,
+    gradient: Callable[..., Any],
     steps: int,
-    lr,
-    optimiser=SGD,
-    decay=None,
-    arithmetic=FP64,
+    lr: float | torch.Tensor,
+    optimiser: updates.Optimiser = SGD,
+    decay: updates.Decay | None = None,
+    arithmetic: precision.Precision = FP64,
     schedule: Callable[[int], float] = lambda t: 1.0,
     form: str = "plain",
     noise: np.random.Generator | None = None,
@@ -62,17 +64,17 @@ def iterates(
         yield w
 
 
-def descend(*arguments, **options) -> torch.Tensor:
+def descend(*arguments: Any, **options: Any) -> torch.Tensor:
     """The last of `iterates`."""
     return deque(iterates(*arguments, **options), maxlen=1).pop()
 
 
-def trajectory(*arguments, **options) -> torch.Tensor:
+def trajectory(*arguments: Any, **options: Any) -> torch.Tensor:
     """All of `iterates`, [steps + 1, *w.shape]."""
     return torch.stack(list(iterates(*arguments, **options)))
 
 
-def quadratic(x: torch.Tensor, y: torch.Tensor) -> Callable:
+def quadratic(x: torch.Tensor, y: torch.Tensor) -> Callable[..., Any]:
     """gradient(w, t) of mean 1/2 (x w - y)^2 without a bias, for w [d]."""
     return lambda w, t: x.T @ (x @ w - y) / len(y)
 
@@ -82,7 +84,7 @@ def minimise(
     x: np.ndarray,
     y: np.ndarray,
     penalty: str,
-    lambdas,
+    lambdas: Iterable[float],
     l1_ratio: float = 0.5,
     decay_mask: str = "weights",
 ) -> list[oracle.Solution]:

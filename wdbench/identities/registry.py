@@ -8,11 +8,16 @@ is statistics. A check of kind `statement` tests the sentence in its precise for
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from wdbench import seeds
+
+if TYPE_CHECKING:
+    from pandas._libs.missing import NAType
 
 KINDS = ("statement", "counter")
 RELATIONS = ("<=", ">=")
@@ -57,7 +62,7 @@ class Check:
     unit: str
     run: Callable[[], Iterable[Result]]
 
-    def rows(self) -> list[dict]:
+    def rows(self) -> list[dict[str, Any]]:
         return [
             {
                 "identity": self.identity,
@@ -75,19 +80,21 @@ class Check:
             for result in self.run()
         ]
 
-    def _holds(self, result: Result):
+    def _holds(self, result: Result) -> "bool | NAType":
         if result.inputs == 0:
             return pd.NA
         # a NaN error compares false, so that it fails
         return bool(result.error <= self.tolerance if self.relation == "<=" else result.error >= self.tolerance)
 
 
+Function = Callable[[], Result | Iterable[Result]]
+
 CHECKS: dict[tuple[str, str], Check] = {}
 
 
 def check(
     identity: str, name: str, *, tolerance: float, unit: str = "relative", relation: str = "<=", kind: str = "statement"
-):
+) -> Callable[[Function], Function]:
     """Register a generator of `Result`s, or a function that returns one.
 
     Raises ValueError for a name that is taken, an unknown kind or relation.
@@ -99,7 +106,7 @@ def check(
             f"check {name!r} of {identity}: kind {kind!r}, relation {relation!r}; valid: {KINDS}, {RELATIONS}"
         )
 
-    def registered(function):
+    def registered(function: Function) -> Function:
         def run() -> Iterable[Result]:
             found = function()
             return [found] if isinstance(found, Result) else list(found)
@@ -110,7 +117,7 @@ def check(
     return registered
 
 
-def counter(identity: str, name: str, **options):
+def counter(identity: str, name: str, **options: Any) -> Callable[[Function], Function]:
     """`check` of kind counter; the relation is >= unless given, since most of these must differ."""
     return check(identity, name, kind="counter", **{"relation": ">=", **options})
 
@@ -120,7 +127,7 @@ def generator(identity: str, *counters: int) -> np.random.Generator:
     return seeds.generator(f"identity {identity}", 0, "sample", *counters)
 
 
-def relative(found, expected) -> float:
+def relative(found: ArrayLike, expected: ArrayLike) -> float:
     """Largest absolute difference over the largest absolute expected number (over 1 where all of these are 0)."""
     found, expected = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
     if found.shape != expected.shape:
@@ -163,7 +170,7 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
         failed = tried[~tried.holds.astype(bool)]
         missing = counters[~counters.holds.astype(bool)]
         verdict = "not_tested" if tried.empty else "holds" if failed.empty else "fails"
-        worst = tried.loc[tried.apply(_strain, axis=1).idxmax()] if len(tried) else None
+        worst = tried.iloc[int(np.argmax(tried.apply(_strain, axis=1)))] if len(tried) else None
         found.append(
             {
                 "identity": identity,
@@ -182,7 +189,7 @@ def verdicts(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _strain(row) -> float:
+def _strain(row: pd.Series) -> float:
     """How much of its tolerance a row uses: above 1 where it fails, also for tolerance 0 and for NaN."""
     if not bool(row.holds):
         return math.inf
@@ -191,11 +198,11 @@ def _strain(row) -> float:
     return row.max_error / row.tolerance if row.tolerance else 0.0
 
 
-def _label(row) -> str:
+def _label(row: pd.Series) -> str:
     return f"{row.check} ({row.case})" if row.case else row.check
 
 
-def _reason(group, tried, failed, missing) -> str:
+def _reason(group: pd.DataFrame, tried: pd.DataFrame, failed: pd.DataFrame, missing: pd.DataFrame) -> str:
     parts = []
     if len(failed):
         row = failed.iloc[0]

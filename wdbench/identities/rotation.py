@@ -7,6 +7,7 @@ first order in lr lambda, and up to the sampling error of a window of steps.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,15 @@ class Found:
         return float(self.angle.std() / self.angle.mean())
 
 
-def noise(optimiser, coupling: str, lr, lam, steps: int, scales=1.0, start=1.0, schedule=1.0, window: int = WINDOW) -> Found:
+def noise(optimiser: updates.Optimiser, coupling: str, lr: float | torch.Tensor, lam: float | torch.Tensor, steps: int,
+          scales: float | torch.Tensor = 1.0, start: float | torch.Tensor = 1.0, schedule: float | torch.Tensor = 1.0,
+          window: int = WINDOW) -> Found:
     """Run the noise system with `updates.step`; lr, lam, scales, start, schedule: a number, or one for each neuron [NEURONS, 1]."""
     draw = torch.Generator().manual_seed(int(generator("I22").integers(1 << 31)))
-    normal = lambda: torch.randn((NEURONS, DIM), generator=draw, dtype=torch.float64)
+
+    def normal() -> torch.Tensor:
+        return torch.randn((NEURONS, DIM), generator=draw, dtype=torch.float64)
+
     w = normal()
     w = start * w / w.norm(dim=1, keepdim=True)
     decay, state = updates.decay(coupling, 0.0, lam, lr), updates.initial_state(w, optimiser, FP64)
@@ -79,7 +85,7 @@ RUNS = (
 )
 
 
-def _runs():
+def _runs() -> Iterator[tuple[str, float, Found]]:
     for optimiser, coupling, lr, lam, steps in RUNS:
         # |w|^2 of Adam settles at lr d / (2 lambda), whatever the gradient's scale is
         start = math.sqrt(1.5 * lr * DIM / (2 * lam)) if optimiser is ADAM else 1.0
@@ -92,7 +98,7 @@ def _runs():
     tolerance=0.01,
     unit="relative; coefficient of variation",
 )
-def _():
+def _() -> Iterator[Result]:
     for name, rate, found in _runs():
         note = f"measured {found.mean(found.angle):.5f}, formula {angle(name, rate):.5f}"
         yield Result(NEURONS, abs(found.mean(found.angle) / angle(name, rate) - 1), f"{name}, mean angle", note)
@@ -100,12 +106,12 @@ def _():
 
 
 @check("I22", "Adam with L2: each neuron has its own angle", tolerance=0.2, relation=">=", unit="coefficient of variation")
-def _():
+def _() -> Result:
     return Result(NEURONS, noise(ADAM, "coupled", 0.002, 0.5, 3000, _lognormal()).spread, note="gradient scales lognormal(0, 1)")
 
 
 @counter("I22", "momentum, decoupled: smaller by sqrt(1 - mu)", tolerance=0.5, unit="relative distance from the formula")
-def _():
+def _() -> Result:
     found = noise(MOMENTUM, "decoupled", 0.1, 0.03, 2000, start=2.0)
     measured = found.mean(found.angle) / angle("momentum", 0.003)
     return Result(NEURONS, abs(measured - 1), note=f"measured over formula {measured:.3f}, sqrt(1 - mu) = {0.1**0.5:.3f}")
@@ -119,13 +125,13 @@ def gradient_over_weight(lr: float, lam: float) -> float:
 PAIRS = ((0.1, 0.03), (0.01, 0.3), (1.0, 0.003))
 
 
-def _of_each(values) -> torch.Tensor:
+def _of_each(values: Sequence[float]) -> torch.Tensor:
     """[NEURONS, 1]: equally many neurons of each value."""
     return tensor(np.repeat(values, NEURONS // len(values)))[:, None]
 
 
 @check("I23", "SGD: |g| / |w| = sqrt(2 lambda / lr)", tolerance=0.02)
-def _():
+def _() -> Iterator[Result]:
     lr, lam = (_of_each(column) for column in zip(*PAIRS, strict=True))
     found = noise(updates.Optimiser("sgd"), "coupled", lr, lam, 3400, _lognormal()).ratio.reshape(len(PAIRS), -1)
     for (one, other), ratios in zip(PAIRS, found, strict=True):
@@ -135,7 +141,7 @@ def _():
 
 
 @counter("I23", "before 2 lr lambda T is large the ratio is another", tolerance=0.05, unit="relative distance from the formula")
-def _():
+def _() -> Result:
     found = noise(updates.Optimiser("sgd"), "coupled", 0.1, 0.03, 330, start=5.0, window=50)
     return Result(NEURONS, abs(Found.mean(found.ratio) / gradient_over_weight(0.1, 0.03) - 1), note="2 lr lambda T = 2, from |w| = 5")
 
@@ -150,12 +156,12 @@ def _at_shares(coupling: str) -> list[float]:
 
 
 @check("I33", "corrected: |g| / |w| settles at sqrt(2 lambda / eta_max) whatever lr_t is", tolerance=0.02)
-def _():
+def _() -> Iterator[Result]:
     for share, ratio in zip(SHARES, _at_shares("corrected"), strict=True):
         yield Result(NEURONS // len(SHARES), abs(ratio - 1), f"s = {share:g}", "pure noise, SGD")
 
 
 @counter("I33", "decoupled: |g| / |w| rises as lr_t falls", tolerance=1.3, unit="times its value at eta_max")
-def _():
+def _() -> Result:
     ratio = _at_shares("decoupled")
     return Result(NEURONS, ratio[-1] / ratio[0], note=f"s = {SHARES[-1]:g}; formula {SHARES[-1] ** -0.5:.3f}")

@@ -5,6 +5,8 @@ significant bits the bound is 2^-(p+1). Known as a symptom: github.com/Nerogar/O
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,14 +48,14 @@ def _decayed(delta: float) -> dict[str, torch.Tensor]:
 
 
 @check("I15", "bf16: delta <= 2^-9 changes no normal value", tolerance=0, unit="values changed")
-def _():
+def _() -> Iterator[Result]:
     for delta in NO_OP:
         for route, found in _decayed(delta).items():
             yield Result(len(found), int((found != normal_bf16()).sum()), f"{route}, delta = {delta:.4g}")
 
 
 @check("I15", "bf16: delta > 2^-9 changes some value", tolerance=253 / 32512, unit="share changed", relation=">=")
-def _():
+def _() -> Iterator[Result]:
     for factor in (1.001, 1.01, 1.5):
         for route, found in _decayed(factor * BOUND).items():
             changed = float((found != normal_bf16()).double().mean())
@@ -63,13 +65,13 @@ def _():
 
 
 @check("I15", "bf16: delta = 2^-8 changes every value above the smallest", tolerance=0, unit="values unchanged")
-def _():
+def _() -> Iterator[Result]:
     for route, found in _decayed(2.0**-8).items():
         yield Result(len(found) - 1, int((found == normal_bf16())[1:].sum()), route)
 
 
 @check("I15", "fp16, fp32: the bounds are 2^-12 and 2^-25", tolerance=0, unit="values wrong")
-def _():
+def _() -> Iterator[Result]:
     halves = torch.arange(0x0400, 0x7C00, dtype=torch.int32).to(torch.int16).view(torch.float16)
     singles = torch.as_tensor(generator("I15").integers(0x00800000, 0x7F800000, 100_000, dtype=np.int32))
     # powers of two are where the bound is attained
@@ -80,13 +82,13 @@ def _():
         yield Result(2 * len(values), wrong, name)
 
 
-def _hash(tensors) -> str:
+def _hash(tensors: Iterable[torch.Tensor]) -> str:
     return hashlib.sha256(
         b"".join(t.detach().contiguous().view(torch.uint8).numpy().tobytes() for t in tensors)
     ).hexdigest()
 
 
-def _adamw(rate: float, **implementation) -> str:
+def _adamw(rate: float, **implementation: Any) -> str:
     """sha256 of bf16 parameters after 50 steps of torch's AdamW at lr lambda = rate, with fixed gradients."""
     lr, rng = 1e-3, generator("I15", 1)
     parameters = [
@@ -107,7 +109,7 @@ IMPLEMENTATIONS = {"foreach": {"foreach": True}, "for-loop": {"foreach": False},
 
 
 @check("I15", "torch AdamW on bf16 weights is the run without decay", tolerance=0, unit="runs that differ")
-def _():
+def _() -> Iterator[Result]:
     for name in ("foreach", "for-loop"):
         reference = _adamw(0.0, **IMPLEMENTATIONS[name])
         differing = [rate for rate in NO_OP if _adamw(rate, **IMPLEMENTATIONS[name]) != reference]
@@ -117,13 +119,13 @@ def _():
 @check(
     "I15", "torch AdamW on bf16 weights decays at lr lambda = 4e-3", tolerance=1, unit="runs that differ", relation=">="
 )
-def _():
+def _() -> Iterator[Result]:
     for name in ("foreach", "for-loop"):
         yield Result(1, int(_adamw(4e-3, **IMPLEMENTATIONS[name]) != _adamw(0.0, **IMPLEMENTATIONS[name])), name)
 
 
 @counter("I15", "torch AdamW(fused=True) rounds once and does decay", tolerance=3, unit="runs that differ")
-def _():
+def _() -> Result:
     reference = _adamw(0.0, fused=True)
     return Result(
         3, sum(_adamw(rate, fused=True) != reference for rate in NO_OP[1:]), note="lr lambda = 1e-3, 1.9e-3, 2^-9"
@@ -136,7 +138,7 @@ def _():
     tolerance=0,
     unit="disagreements",
 )
-def _():
+def _() -> Result:
     rng = generator("I15", 2)
     w = torch.as_tensor(rng.standard_normal(10_000)).bfloat16().float()
     g = torch.as_tensor(rng.standard_normal(10_000)).float()
@@ -162,7 +164,7 @@ def _scattered(count: int) -> torch.Tensor:
 
 
 @check("I30", "stochastic rounding: the mean over all 2^16 offsets is x", tolerance=0, unit="values wrong")
-def _():
+def _() -> Result:
     x, bits = _scattered(400), torch.arange(1 << 16, dtype=torch.int32)
     wrong = 0
     for value in x:
@@ -178,7 +180,7 @@ def _():
 
 
 @check("I30", "stochastic rounding leaves bf16 values alone", tolerance=0, unit="values changed")
-def _():
+def _() -> Result:
     w = normal_bf16()
     changed = sum(
         int((precision.stochastic(w, torch.full_like(w, offset, dtype=torch.int32)) != w).sum())
@@ -188,7 +190,7 @@ def _():
 
 
 @check("I30", "an update below half the spacing on its side is lost to rounding", tolerance=0, unit="values wrong")
-def _():
+def _() -> Iterator[Result]:
     w = normal_bf16()[128:-1]
     power_of_two = torch.frexp(w)[0] == 0.5
     for side in (1.0, -1.0):
@@ -208,7 +210,7 @@ def _():
 
 
 @check("I30", "Kahan: 1e4 updates of 1/4 ulp arrive", tolerance=1, unit="ulp")
-def _():
+def _() -> Result:
     start = torch.tensor([1.0, -1.0, 0.75, 100.0])
     update = precision.ulp(start) / 4 * torch.tensor([1.0, -1.0, 1.0, -1.0])
     kahan = precision.make("bf16_weights", "kahan")
@@ -219,7 +221,7 @@ def _():
 
 
 @check("I30", "Kahan: 1e4 random updates below 1/2 ulp arrive", tolerance=1, unit="ulp")
-def _():
+def _() -> Result:
     rng, start = generator("I30", 3), torch.ones(50)
     steps = torch.as_tensor(rng.uniform(-1.0, 1.0, (10_000, 50)).astype(np.float32)) * 2.0**-9
     kahan = precision.make("bf16_weights", "kahan")
@@ -234,7 +236,7 @@ def _():
     tolerance=1.0,
     unit="share of weights unchanged",
 )
-def _():
+def _() -> Iterator[Result]:
     w = torch.as_tensor(generator("I30", 4).standard_normal(1000)).bfloat16().float()
     for name in ("nearest_split", "nearest_once"):
         gradient = -precision.ulp(w) / 4 * w.sign()
@@ -248,7 +250,7 @@ def _():
     tolerance=1.0,
     unit="share of powers of two that move",
 )
-def _():
+def _() -> Result:
     w = torch.ldexp(torch.ones(200), torch.arange(-100, 100))
     found = precision.nearest(w - 0.3 * precision.ulp(w))
     return Result(

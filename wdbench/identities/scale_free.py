@@ -3,6 +3,8 @@
 van Laarhoven 2017 (arXiv 1706.05350) for I18; Li & Arora 2020 (arXiv 1910.07454) for I19.
 """
 
+from collections.abc import Callable, Iterator
+
 import torch
 import torch.nn.functional as F
 
@@ -24,12 +26,12 @@ def _layer_norm(z: torch.Tensor) -> torch.Tensor:
     return _batch_norm(z.T).T
 
 
-def network(x: torch.Tensor, w: torch.Tensor, head: torch.Tensor, norm=_batch_norm) -> torch.Tensor:
+def network(x: torch.Tensor, w: torch.Tensor, head: torch.Tensor, norm: Callable[..., torch.Tensor] = _batch_norm) -> torch.Tensor:
     """Logits [n, 3] of head relu(norm(x w')); x [n, 6], w [12, 6], head [3, 12]."""
     return F.relu(norm(x @ w.T)) @ head.T
 
 
-def _problem(dtype=torch.float64):
+def _problem(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """x [64, 6], y [64] and the weights w [12, 6], head [3, 12]."""
     rng = generator("I18")
     x = rng.standard_normal((64, 6))
@@ -37,11 +39,13 @@ def _problem(dtype=torch.float64):
     return tensor(x, dtype), tensor(labels(x, 3, "I18")), tensor(w, dtype), tensor(head / 3, dtype)
 
 
-def _gradients(x, y, w, head, norm=_batch_norm):
+def _gradients(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor, head: torch.Tensor,
+               norm: Callable[..., torch.Tensor] = _batch_norm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(loss, its gradient by w, by head)."""
     w, head = w.detach().requires_grad_(), head.detach().requires_grad_()
     loss = models.softmax_loss(network(x, w, head, norm), y)
-    return (loss.detach(), *torch.autograd.grad(loss, (w, head)))
+    by_w, by_head = torch.autograd.grad(loss, (w, head))
+    return loss.detach(), by_w, by_head
 
 
 NORMS = (("batch norm", _batch_norm), ("layer norm", _layer_norm))
@@ -49,7 +53,7 @@ SCALES = (0.01, 0.3, 7.0, 1000.0)
 
 
 @check("I18", "f(alpha w) = f(w)", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     x, _, w, head = _problem()
     for name, norm in NORMS:
         for scale in SCALES:
@@ -58,14 +62,14 @@ def _():
             )
 
 
-def _cosines(g, w, each_row: bool) -> float:
+def _cosines(g: torch.Tensor, w: torch.Tensor, each_row: bool) -> float:
     """Largest |cos(g, w)|, over rows (neurons), or of all weights together."""
     g, w = (g, w) if each_row else (g.reshape(1, -1), w.reshape(1, -1))
     return float(F.cosine_similarity(g.double(), w.double(), dim=1, eps=0.0).abs().max())
 
 
 @check("I18", "the gradient is orthogonal to w, fp64", tolerance=1e-12, unit="|cos|")
-def _():
+def _() -> Iterator[Result]:
     x, y, w, head = _problem()
     for name, norm in NORMS:
         # batch norm sees each neuron by itself, layer norm all of a row's neurons at once
@@ -75,14 +79,14 @@ def _():
 
 
 @check("I18", "the gradient is orthogonal to w, fp32", tolerance=1e-6, unit="|cos|")
-def _():
+def _() -> Iterator[Result]:
     x, y, w, head = _problem(torch.float32)
     for name, norm in NORMS:
         yield Result(1, _cosines(_gradients(x, y, w, head, norm)[1], w, False), name)
 
 
 @check("I18", "grad L(alpha w) = grad L(w) / alpha", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     x, y, w, head = _problem()
     for name, norm in NORMS:
         expected = _gradients(x, y, w, head, norm)[1]
@@ -92,7 +96,7 @@ def _():
 
 
 @check("I18", "L at lambda of alpha w is L at lambda alpha^2 of w: lambda restricts nothing", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     x, y, w, head = _problem()
     for scale in SCALES:
         left = models.softmax_loss(network(x, scale * w, head), y) + penalties.value(scale * w, 0.0, LAMBDA)
@@ -101,14 +105,17 @@ def _():
 
 
 @counter("I18", "an eps in the normalisation makes small weights matter", tolerance=1e-2)
-def _():
+def _() -> Result:
     x, _, w, head = _problem()
-    normal = lambda w: network(x, w, head, lambda z: (z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt())
+
+    def normal(w: torch.Tensor) -> torch.Tensor:
+        return network(x, w, head, lambda z: (z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt())
+
     return Result(len(x), relative(normal(0.001 * w), normal(w)), note="eps = 1e-5, w / 1000")
 
 
 @counter("I18", "the head, which no normalisation follows, is not scale-invariant", tolerance=1e-2, unit="|cos|")
-def _():
+def _() -> Result:
     x, y, w, head = _problem()
     return Result(1, _cosines(_gradients(x, y, w, head)[2], head, False))
 
@@ -121,7 +128,8 @@ def replay(t: int, rate: float) -> float:
     return (1.0 - rate) ** (1 - 2 * t)
 
 
-def _train(coupling: str, lam: float, schedule=lambda t: 1.0, optimiser=SGD):
+def _train(coupling: str, lam: float, schedule: Callable[[int], float] = lambda t: 1.0,
+           optimiser: updates.Optimiser = SGD) -> tuple[torch.Tensor, torch.Tensor]:
     """(logits [STEPS, 64, 3] on all rows after each minibatch step, last w); the head learns at LR without decay."""
     x, y, w, head = _problem()
     order = torch.as_tensor(generator("I19").integers(0, len(y), (STEPS, BATCH)))
@@ -135,34 +143,34 @@ def _train(coupling: str, lam: float, schedule=lambda t: 1.0, optimiser=SGD):
     return torch.stack(outputs), w
 
 
-def _replayed(optimiser=SGD):
+def _replayed(optimiser: updates.Optimiser = SGD) -> tuple[torch.Tensor, torch.Tensor]:
     return _train("coupled", 0.0, lambda t: replay(t, LR * LAMBDA), optimiser)
 
 
 @check("I19", "outputs along 300 steps: decay is lr_t = lr (1 - lr lambda)^(1 - 2t)", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     replayed, _ = _replayed()
     for coupling in ("coupled", "decoupled"):
         yield Result(STEPS, relative(replayed, _train(coupling, LAMBDA)[0]), coupling)
 
 
 @check("I19", "weights: w_t = (1 - lr lambda)^t v_t", tolerance=1e-12)
-def _():
+def _() -> Result:
     (_, v), (_, w) = _replayed(), _train("decoupled", LAMBDA)
     return Result(w.numel(), relative((1 - LR * LAMBDA) ** STEPS * v, w), note=f"norms {w.norm():.3g} and {v.norm():.3g}")
 
 
 @counter("I19", "without decay and without the schedule it is another run", tolerance=0.1)
-def _():
+def _() -> Result:
     return Result(STEPS, relative(_train("coupled", 0.0)[0], _train("decoupled", LAMBDA)[0]))
 
 
 @counter("I19", "the two runs are the same function at norms far apart", tolerance=5.0, unit="ratio of norms")
-def _():
+def _() -> Result:
     return Result(1, float(_replayed()[1].norm() / _train("decoupled", LAMBDA)[1].norm()))
 
 
 @counter("I19", "momentum: the schedule does not reproduce it", tolerance=1e-3)
-def _():
+def _() -> Result:
     momentum = updates.Optimiser("momentum")
     return Result(STEPS, relative(_replayed(momentum)[0], _train("decoupled", LAMBDA, optimiser=momentum)[0]))

@@ -1,5 +1,7 @@
 """Which weights stay: duplicates (I13), exact zeros (I14), grouping (I32)."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from wdbench import penalties, updates
@@ -10,7 +12,7 @@ from wdbench.identities.registry import Result, check, counter, generator, relat
 COPIES = 4
 
 
-def _duplicates():
+def _duplicates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x whose first COPIES columns are one column, its distinct columns, and y."""
     distinct, y = regression("I13", 60, 4)
     return np.column_stack([np.repeat(distinct[:, :1], COPIES, axis=1), distinct[:, 1:]]), distinct, y
@@ -22,7 +24,7 @@ def _spread(w: np.ndarray) -> float:
 
 
 @check("I13", "ridge gives k copies w/k each", tolerance=1e-10)
-def _():
+def _() -> Iterator[Result]:
     x, distinct, y = _duplicates()
     for lam in (1e-3, 0.1, 10.0):
         (solution,) = minimise("linear", x, y, "l2", [lam])
@@ -38,7 +40,7 @@ def _():
 
 
 @check("I13", "elastic net splits evenly as soon as lambda2 > 0", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     x, _, y = _duplicates()
     for ratio in (0.5, 0.99, 0.9999):
         (solution,) = minimise("linear", x, y, "elastic", [0.1], ratio)
@@ -49,12 +51,12 @@ def _():
 
 
 @check("I13", "lasso: every split without a change of sign has the same objective", tolerance=1e-12)
-def _():
+def _() -> Result:
     x, _, y = _duplicates()
     (solution,) = minimise("linear", x, y, "l1", [0.1])
     total, rng = solution.W[:COPIES, 0].sum(), generator("I13")
 
-    def objective(W):
+    def objective(W: np.ndarray) -> float:
         return data_loss("linear", x, y, W, solution.b) + float(penalties.value(W, 0.1, 0.0))
 
     best, error = objective(solution.W), 0.0
@@ -71,7 +73,7 @@ def _():
     tolerance=1 - 1e-6,
     unit="share of the first copy",
 )
-def _():
+def _() -> Iterator[Result]:
     from sklearn.linear_model import Lasso
 
     x, _, y = _duplicates()
@@ -82,7 +84,7 @@ def _():
         yield Result(1, float(copies[0] / copies.sum()), name, "the concentration is a tie-break")
 
 
-def _sparse(n: int = 50, d: int = 20):
+def _sparse(n: int = 50, d: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """Centred x, y with five true features; the lasso has no bias to learn."""
     rng = generator("I14", n, d)
     x = rng.standard_normal((n, d))
@@ -92,7 +94,7 @@ def _sparse(n: int = 50, d: int = 20):
 
 
 @check("I14", "optimality: w_j = 0 iff |x_j'r| / n <= lambda", tolerance=1e-8, unit="violation over lambda")
-def _():
+def _() -> Iterator[Result]:
     x, y = _sparse()
     largest = np.abs(x.T @ y).max() / len(y)
     for factor, solution in zip(
@@ -132,7 +134,7 @@ RUNS = (("sgd", 0.1), ("momentum", 0.02), ("nesterov", 0.02), ("adam", 0.01))
 
 
 @check("I14", "prox steps reach the exact zeros of the minimiser", tolerance=0, unit="weights that disagree")
-def _():
+def _() -> Iterator[Result]:
     for name, lr in RUNS:
         found, exact = _trained(name, "coupled", lr, 3000)
         yield Result(
@@ -144,13 +146,13 @@ def _():
 
 
 @check("I14", "prox steps of SGD converge to the minimiser", tolerance=1e-10)
-def _():
+def _() -> Iterator[Result]:
     for name, lr in RUNS[:3]:
         yield Result(1, relative(*_trained(name, "coupled", lr, 3000)), name)
 
 
 @check("I14", "sub-gradient steps give no exact zero", tolerance=0, unit="share of weights exactly 0")
-def _():
+def _() -> Iterator[Result]:
     for name, lr in RUNS:
         for coupling in ("coupled_subgradient", "decoupled_subgradient"):
             found, exact = _trained(name, coupling, lr, 1000)
@@ -163,7 +165,7 @@ def _():
 
 
 @counter("I14", "counting |w| < 1e-3 as zero finds zeros where there are none", tolerance=0.1, unit="share of weights")
-def _():
+def _() -> Result:
     found, _ = _trained("sgd", "coupled_subgradient", 1e-3, 10_000)
     return Result(
         len(found),
@@ -178,7 +180,7 @@ def _():
     tolerance=0.2,
     unit="share of steps on which a dead weight changes sign",
 )
-def _():
+def _() -> Result:
     decay = updates.decay("coupled_subgradient", 0.05, 0.0, 0.1)
     track = trajectory(tensor([0.0137]), lambda w, t: 0 * w, 200, 0.1, decay=decay, form="subgradient")
     return Result(200, float((track[1:].sign() != track[:-1].sign()).double().mean()))
@@ -190,7 +192,7 @@ def _():
     tolerance=1e-9,
     unit="excess over the bound, relative",
 )
-def _():
+def _() -> Result:
     rng, excess, pairs, tightest = generator("I32"), -np.inf, 0, 0.0
     for _ in range(1000):
         n, d = int(rng.integers(20, 60)), int(rng.integers(2, 8))

@@ -4,6 +4,7 @@ Chen et al. 2025 (arXiv 2510.12402, algorithm 1); Defazio 2025 (arXiv 2506.02285
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -15,13 +16,14 @@ LR, LAMBDA = 0.05, 0.4
 SCHEDULES = ("constant", "linear", "cosine")
 
 
-def _step(w, g, optimiser, coupling, lam=LAMBDA, form="plain"):
+def _step(w: torch.Tensor, g: torch.Tensor, optimiser: updates.Optimiser, coupling: str, lam: float = LAMBDA,
+          form: str = "plain") -> torch.Tensor:
     state = updates.initial_state(w, optimiser, FP64)
     return updates.step(w, g, state, 1, LR, 1.0, optimiser, updates.decay(coupling, 0.0, lam, LR), FP64, form)[0]
 
 
 @check("I29", "w' = w - lr (u + lambda 1[u w >= 0] w), u = 0 included", tolerance=1e-15)
-def _():
+def _() -> Iterator[Result]:
     rng = generator("I29")
     w, g = tensor(rng.standard_normal(10_000)), tensor(rng.standard_normal(10_000))
     g[::10], w[5::10] = 0.0, 0.0
@@ -34,7 +36,7 @@ def _():
 
 
 @check("I29", "where u moves w away from 0 the step is the undecayed one", tolerance=0, unit="weights that differ")
-def _():
+def _() -> Iterator[Result]:
     rng = generator("I29", 1)
     w = tensor(rng.standard_normal(10_000))
     for name in updates.OPTIMISERS:
@@ -43,7 +45,7 @@ def _():
         yield Result(len(w), int((found != _step(w, g, updates.Optimiser(name), "cautious", 0.0)).sum()), name)
 
 
-def _separable():
+def _separable() -> tuple[torch.Tensor, torch.Tensor]:
     """Curvatures h [50] and minimiser [50] of the loss sum_i 1/2 h_i (w_i - w*_i)^2."""
     rng = generator("I29", 2)
     return tensor(rng.uniform(0.2, 2.0, 50)), tensor(rng.standard_normal(50) + 2 * rng.choice([-1, 1], 50))
@@ -57,7 +59,7 @@ def _ends(coupling: str, form: str = "plain", start: float = 0.0, steps: int = 3
 
 
 @check("I29", "gradient descent ends within one decay of the unpenalised minimiser", tolerance=1.0, unit="lr lambda |w|")
-def _():
+def _() -> Iterator[Result]:
     _, best = _separable()
     for start in (0.0, 0.5, 3.0):
         apart = ((_ends("cautious", "cautious", start) - best).abs() / (LR * LAMBDA * best.abs())).max()
@@ -65,14 +67,14 @@ def _():
 
 
 @counter("I29", "decoupled decay ends at the penalised minimiser", tolerance=5.0, unit="lr lambda |w|")
-def _():
+def _() -> Result:
     h, best = _separable()
     apart = ((_ends("decoupled") - best).abs() / (LR * LAMBDA * best.abs())).max()
     return Result(len(best), float(apart), note=f"{relative(_ends('decoupled')[-1], h * best / (h + LAMBDA)):.1g} from the penalised one")
 
 
 @counter("I29", "u = 0, a stationary point, is no fixed point: w decays there", tolerance=1.0, unit="share of weights that move")
-def _():
+def _() -> Iterator[Result]:
     w = tensor(generator("I29", 3).standard_normal(1000))
     for name in updates.OPTIMISERS:
         moved = _step(w, torch.zeros_like(w), updates.Optimiser(name), "cautious", form="cautious")
@@ -81,7 +83,7 @@ def _():
 
 
 @counter("I29", "a run that hits the minimiser exactly leaves it again, every second step", tolerance=0.5, unit="share of steps")
-def _():
+def _() -> Result:
     _, best = _separable()
     decay = updates.decay("cautious", 0.0, 0.25, 1.0)
     track = trajectory(0 * best, lambda w, t: w - best, 40, 1.0, SGD, decay, form="cautious")[1:]
@@ -105,7 +107,7 @@ def _rates(schedule: str) -> torch.Tensor:
 
 
 @check("I33", "corrected: sqrt(2 lambda_t / lr_t) is constant", tolerance=1e-8)
-def _():
+def _() -> Iterator[Result]:
     for schedule in SCHEDULES:
         # read off as 1 - w', so that half an ulp of 1 is 2e-9 of the last step of a cosine, even at a large lambda
         lr = _rates(schedule)
@@ -114,7 +116,7 @@ def _():
 
 
 @check("I33", "sum_t s_t lambda_ind = sum_t lr_t lambda at lambda_ind = eta_max lambda", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     for schedule in SCHEDULES:
         expected = LAMBDA * _rates(schedule).sum()
         for coupling, lam in (("independent", LR * LAMBDA), ("decoupled", LAMBDA)):
@@ -122,7 +124,7 @@ def _():
 
 
 @check("I33", "corrected decays by lambda sum_t lr_t^2 / eta_max in all", tolerance=1e-12)
-def _():
+def _() -> Iterator[Result]:
     for schedule in SCHEDULES:
         lr = _rates(schedule)
         found, decoupled = _decays("corrected", LAMBDA, schedule).sum(), LAMBDA * lr.sum()
@@ -131,13 +133,13 @@ def _():
 
 
 @counter("I33", "decoupled: sqrt(2 lambda / lr_t) rises as lr_t falls", tolerance=5.0, unit="times its first value")
-def _():
+def _() -> Iterator[Result]:
     for schedule in ("linear", "cosine"):
         ratio = (2 * _decays("decoupled", 10.0, schedule) / _rates(schedule).square()).sqrt()
         yield Result(STEPS, float(ratio[-1] / ratio[0]), schedule)
 
 
 @counter("I33", "independent at the same number is another decay", tolerance=0.9)
-def _():
+def _() -> Result:
     total = {c: _decays(c, LAMBDA, "linear").sum() for c in ("independent", "decoupled")}
     return Result(STEPS, relative(total["decoupled"], total["independent"]), note="lambda_ind = lambda, eta_max = 0.05")

@@ -1,6 +1,8 @@
 """A small convolutional network: conv16-conv32, 3x3, with ReLU and max pooling."""
 
+from collections.abc import Mapping
 from math import isqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,7 @@ class Stem(nn.Conv2d):
     other bits, where there is one replicate; a product is batched the same way for any number of them.
     """
 
-    def __init__(self, a: int, b: int, bias: bool):
+    def __init__(self, a: int, b: int, bias: bool) -> None:
         super().__init__(a, b, 3, padding=1, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -44,7 +46,7 @@ class Stem(nn.Conv2d):
 class CNN(nn.Module):
     """x [n, s*s] -> [n, 1, s, s] -> twice (3x3 convolution, norm, ReLU, 2x2 max pool) -> linear [n, k]."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         width, norm, bias = options["width"], norms.maker(options), options["norm"] == "none"
         self.side = side("cnn", n_features)

@@ -64,7 +64,9 @@ class Family:
     frozen(options, parameter name) -> not trained;
     conflict(chosen options with defaults) -> what does not go together and what would be valid, or None;
     affine: whether the two-GEMM path of `affine.py` computes its gradient;
-    stacked(options, params, x, reference) -> outputs [R, C, n, k] of a whole stack, faster than vmap over the module; None: vmap.
+    stacked(options, params, x, reference) -> outputs [R, C, n, k] of a whole stack, faster than vmap over the module; None: vmap;
+    training(options, params, compute) -> function of (x, y) that gives a stack's losses and gradients faster than autograd of `stacked`, or
+    None where it does not apply.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Family:
     conflict: Callable[[Mapping[str, Any]], str | None] = no_conflict
     affine: bool = False
     stacked: Callable[..., torch.Tensor] | None = None
+    training: Callable[..., Callable | None] | None = None
 
     @property
     def task(self) -> str:

@@ -3,7 +3,9 @@
 Attention is written out, because torch's fused one has no rule for vmap and says nothing of the type its softmax is rounded to.
 """
 
+from collections.abc import Mapping
 from math import sqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +28,7 @@ class Attention(nn.Module):
     to fp32 (at least), P stays unrounded, P V is formed in that type and rounded once.
     """
 
-    def __init__(self, options):
+    def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__()
         width = options["width"]
         self.heads, self.wide = options["heads"], options["softmax"] == "master"
@@ -50,7 +52,7 @@ def _mix(scores: torch.Tensor, v: torch.Tensor, later: torch.Tensor) -> torch.Te
 class MLP(nn.Module):
     """x [..., w] -> gelu(x A') B' [..., w] with 4 w hidden units; the exact GELU, as nanoGPT's."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.fc = nn.Linear(width, 4 * width, bias=False)
         self.proj = nn.Linear(4 * width, width, bias=False)
@@ -62,7 +64,7 @@ class MLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm x), then x + mlp(norm x)."""
 
-    def __init__(self, options):
+    def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.ln1, self.attn = LayerNorm(options["width"]), Attention(options)
         self.ln2, self.mlp = LayerNorm(options["width"]), MLP(options["width"])
@@ -75,7 +77,7 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Tokens [n, T] of an integer type -> logits of the next token [n, T, vocab]; T at most `context`."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         for have, key, what in ((n_features, "context", "tokens a row"), (n_outputs, "vocab", "different tokens")):
             if have > options[key]:
@@ -95,14 +97,14 @@ class GPT(nn.Module):
         return F.linear(x, self.wte.weight) if self.head is None else self.head(x)
 
 
-def initial(options, name: str, shape: tuple[int, ...]) -> tuple[str, float]:
+def initial(options: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[str, float]:
     """GPT-2's start values: std 0.02, projections into the residual stream divided by sqrt(2 depth), gains 1."""
     if group(name) == "norm":
         return "constant", 1.0
     return "normal", STD / sqrt(2 * options["depth"]) if name.endswith("proj.weight") else STD
 
 
-def _conflict(options) -> str | None:
+def _conflict(options: Mapping[str, Any]) -> str | None:
     if options["width"] % options["heads"]:
         return f"option heads: value {options['heads']} does not divide width={options['width']}; valid: a divisor of it"
     return None

@@ -4,6 +4,9 @@
 a > 0, exactly where eps=0 (van Laarhoven 2017, arXiv 1706.05350; Li & Arora 2020, arXiv 1910.07454).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,12 +15,13 @@ from wdbench.datasets.options import count
 from wdbench.models import norms
 from wdbench.models.families import Family, Setting, register
 from wdbench.models.losses import softmax_loss
+from wdbench.models.mlp_training import training
 
 
 class MLP(nn.Module):
     """x [n, d] -> `depth` times (linear, norm, ReLU), then linear, [n, k]; a layer that feeds a norm has no bias."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         width, depth, norm = options["width"], options["depth"], norms.maker(options)
         sizes = [n_features] + [width] * depth
@@ -31,7 +35,7 @@ class MLP(nn.Module):
         return self.head(x)
 
 
-def stacked(options, params: dict[str, torch.Tensor], x: torch.Tensor, reference: int | None = None) -> torch.Tensor:
+def stacked(options: Mapping[str, Any], params: dict[str, torch.Tensor], x: torch.Tensor, reference: int | None = None) -> torch.Tensor:
     """Outputs [R, C, n, k] of a stack of `MLP`s whose cells share x [R, n, d]; params [R, C, *shape], in the type of x.
 
     Rows are innermost, [R, C, width, n], so that the first layer of all cells is one product and a norm sums along a contiguous
@@ -60,4 +64,4 @@ OPTIONS = {
 } | norms.settings("none", "bn")
 
 register(Family("mlp", ("multiclass",), MLP, softmax_loss, options=OPTIONS, frozen=norms.frozen, conflict=norms.conflict(OPTIONS),
-                stacked=stacked))
+                stacked=stacked, training=training))

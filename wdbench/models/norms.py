@@ -8,7 +8,8 @@ Statistics are found, and values centred and scaled, in fp32 at least, then roun
 kernels do with bf16.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class BatchNorm(nn.Module):
     weights before it are multiplied by a number; a channel that is constant over the rows is then not defined.
     """
 
-    def __init__(self, width: int, affine: bool = True, eps: float = 1e-5):
+    def __init__(self, width: int, affine: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
         self.gain = nn.Parameter(torch.ones(width)) if affine else None
@@ -37,7 +38,7 @@ class BatchNorm(nn.Module):
     def forward(self, x: torch.Tensor, reference: int | None = None) -> torch.Tensor:
         return precision.widened(lambda *parts: self._normalise(*parts, reference), x, self.gain, self.bias)
 
-    def _normalise(self, x, gain, bias, reference):
+    def _normalise(self, x: torch.Tensor, gain: torch.Tensor | None, bias: torch.Tensor | None, reference: int | None) -> torch.Tensor:
         axes = (0, *range(2, x.ndim))
         x = x - x[:reference].mean(axes, keepdim=True)
         x = x / (x[:reference].square().mean(axes, keepdim=True) + self.eps).sqrt()
@@ -47,7 +48,8 @@ class BatchNorm(nn.Module):
         return x * gain.reshape(shape) + bias.reshape(shape)
 
 
-def normalise(x: torch.Tensor, gain, bias, eps: float, reference: int | None = None) -> torch.Tensor:
+def normalise(x: torch.Tensor, gain: torch.Tensor | None, bias: torch.Tensor | None, eps: float,
+              reference: int | None = None) -> torch.Tensor:
     """`BatchNorm` of a stack whose rows are innermost: x [..., n] along its last axis; gain and bias broadcast against x, or None."""
     x = x - x[..., :reference].mean(-1, keepdim=True)
     x = x / (x[..., :reference].square().mean(-1, keepdim=True) + eps).sqrt()
@@ -57,7 +59,7 @@ def normalise(x: torch.Tensor, gain, bias, eps: float, reference: int | None = N
 class GroupNorm(nn.Module):
     """[n, c, h, w], each row's groups of channels to mean 0 and variance 1; Wu & He 2018 (arXiv 1803.08494)."""
 
-    def __init__(self, groups: int, width: int, affine: bool = True, eps: float = 1e-5):
+    def __init__(self, groups: int, width: int, affine: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
         self.groups, self.eps = groups, eps
         self.gain = nn.Parameter(torch.ones(width)) if affine else None
@@ -66,7 +68,7 @@ class GroupNorm(nn.Module):
     def forward(self, x: torch.Tensor, reference: int | None = None) -> torch.Tensor:
         return precision.widened(self._normalise, x, self.gain, self.bias)
 
-    def _normalise(self, x, gain, bias):
+    def _normalise(self, x: torch.Tensor, gain: torch.Tensor | None, bias: torch.Tensor | None) -> torch.Tensor:
         flat = x.reshape(x.shape[0], self.groups, -1)
         x = F.layer_norm(flat, flat.shape[-1:], eps=self.eps).reshape(x.shape)
         return x if gain is None else x * gain[:, None, None] + bias[:, None, None]
@@ -75,7 +77,7 @@ class GroupNorm(nn.Module):
 class LayerNorm(nn.Module):
     """[..., c], each row to mean 0 and variance 1 over c, times a gain; no bias, as in nanoGPT; Ba et al. 2016."""
 
-    def __init__(self, width: int, eps: float = 1e-5):
+    def __init__(self, width: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
         self.gain = nn.Parameter(torch.ones(width))
@@ -89,7 +91,7 @@ class Identity(nn.Module):
         return x
 
 
-def maker(options) -> Callable[[int], nn.Module]:
+def maker(options: Mapping[str, Any]) -> Callable[[int], nn.Module]:
     """width -> the norm that the options `norm`, `affine`, `eps` and `groups` describe."""
     affine = options["affine"] == "yes"
     return {
@@ -110,9 +112,9 @@ def settings(*norms: str) -> dict[str, Setting]:
     return found | ({"groups": Setting(count("groups of a group norm"), 4)} if "gn" in norms else {})
 
 
-def conflict(known: dict[str, Setting]) -> Callable:
+def conflict(known: dict[str, Setting]) -> Callable[..., Any]:
     """Function of options that says which option has no effect without its norm, so that equal models have equal text."""
-    def problem(options) -> str | None:
+    def problem(options: Mapping[str, Any]) -> str | None:
         changed = [key for key in ("affine", "eps", "groups") if key in known and options[key] != known[key].default]
         for key in changed:
             valid = ("gn",) if key == "groups" else tuple(n for n in known["norm"].option.choices if n != "none")
@@ -124,6 +126,6 @@ def conflict(known: dict[str, Setting]) -> Callable:
     return problem
 
 
-def frozen(options, name: str) -> bool:
+def frozen(options: Mapping[str, Any], name: str) -> bool:
     """The head, where the option `head` freezes it."""
     return options["head"] == "frozen" and name.startswith("head.")

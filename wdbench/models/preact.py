@@ -5,7 +5,9 @@ batch norm of the pixels themselves, a 3x3 convolution at stride 1, four stages 
 linear. Shortcuts of blocks that halve the image are 1x1 convolutions of the normed input. Start values are those of that code too.
 """
 
+from collections.abc import Callable, Mapping
 from math import prod, sqrt
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +24,7 @@ BLOCKS = {"18": (2, 2, 2, 2), "34": (3, 4, 6, 3)}
 class Block(nn.Module):
     """x [n, a, s, s] -> shortcut + conv(relu(norm(conv(relu(norm x))))) [n, b, s / stride, s / stride]."""
 
-    def __init__(self, a: int, b: int, stride: int, norm):
+    def __init__(self, a: int, b: int, stride: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.norm1, self.norm2 = norm(a), norm(b)
         self.conv1 = nn.Conv2d(a, b, 3, stride, padding=1, bias=False)
@@ -38,7 +40,7 @@ class Block(nn.Module):
 class PreActResNet(nn.Module):
     """x [n, channels*s*s] -> [n, channels, s, s] -> norm, convolution, stages, norm, ReLU, mean over pixels, linear [n, k]."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         width, norm, self.channels = options["width"], norms.maker(options), options["channels"]
         self.side = side("preact", n_features, self.channels)
@@ -62,7 +64,7 @@ class PreActResNet(nn.Module):
         return self.head(self.norm_out(x, reference).relu().flatten(2).mean(-1))
 
 
-def initial(options, name: str, shape: tuple[int, ...]) -> tuple[str, float]:
+def initial(options: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> tuple[str, float]:
     """Convolutions N(0, 2 / fan-out) (He et al. 2015, arXiv 1502.01852, eq. 14); linear layers with the variance of torch's default,
     1 / (3 fan-in), drawn from a normal distribution; gains 1 and biases 0.
     """

@@ -4,6 +4,9 @@ Shortcuts have no parameters ("option A": every second pixel, new channels zero)
 `resnet:affine=no,head=frozen` is scale-invariant in all that is trained.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -20,7 +23,7 @@ STAGES = 3
 class Block(nn.Module):
     """x [n, a, s, s] -> relu(shortcut + norm(conv(relu(norm(conv x))))) [n, b, s / stride, s / stride]."""
 
-    def __init__(self, a: int, b: int, stride: int, norm):
+    def __init__(self, a: int, b: int, stride: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.stride, self.grown = stride, b - a
         self.conv1 = nn.Conv2d(a, b, 3, stride, padding=1, bias=False)
@@ -37,7 +40,7 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """x [n, channels*s*s] -> [n, channels, s, s] -> convolution, 3 stages of `depth` blocks, mean over pixels, linear [n, k]."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         width, norm = options["width"], norms.maker(options)
         self.channels = options["channels"]

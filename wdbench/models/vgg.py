@@ -5,6 +5,9 @@ usual for small images, or three of 512 units. D'Angelo et al. 2024 (arXiv 2310.
 overparameterized_nets/models/get_models.py) take three and leave batch norm out. Start values as in `preact`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -24,7 +27,7 @@ SIDE = 2 ** len(STAGES)
 class VGG(nn.Module):
     """x [n, channels*32*32] -> [n, channels, 32, 32] -> stages of (convolution, norm, ReLU) and 2x2 max pool -> linear layers [n, k]."""
 
-    def __init__(self, options, n_features: int, n_outputs: int):
+    def __init__(self, options: Mapping[str, Any], n_features: int, n_outputs: int) -> None:
         super().__init__()
         width, norm, bias, self.channels = options["width"], norms.maker(options), options["norm"] == "none", options["channels"]
         if side("vgg", n_features, self.channels) != SIDE:

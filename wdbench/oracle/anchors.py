@@ -1,6 +1,7 @@
 """Scales of a block that make lambda and the step size comparable across data sets."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -8,6 +9,9 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from wdbench.oracle.losses import LOSSES, TASKS
 from wdbench.oracle.problem import compact
+
+if TYPE_CHECKING:
+    from wdbench.datasets.records import Block
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Anchors:
     curvature: float
 
 
-def anchors(block) -> Anchors:
+def anchors(block: "Block") -> Anchors:
     """Anchors of the training split of `block` for the model of its task (linear, logistic or softmax).
 
     l1 = max |X'(y - mean y)| / n, for softmax with the indicators of classes as y: the gradient at W = 0
@@ -40,7 +44,7 @@ def anchors(block) -> Anchors:
     return Anchors(float(steepest), smoothness * l2, smoothness * curvature)
 
 
-def expected_smoothness(block, batch_size: int) -> float:
+def expected_smoothness(block: "Block", batch_size: int) -> float:
     """Expected smoothness of gradients on batches without replacement (Gower et al. 2019, proposition 3.8).
 
     n (b - 1) / (b (n - 1)) L + (n - b) / (b (n - 1)) max_i L_i, with L the curvature of `anchors` and L_i =
@@ -58,7 +62,7 @@ def expected_smoothness(block, batch_size: int) -> float:
     return n * (b - 1) / (b * (n - 1)) * full + (n - b) / (b * (n - 1)) * largest
 
 
-def _parts(block):
+def _parts(block: "Block") -> tuple[np.ndarray | sparse.csr_array | sparse.csr_matrix, np.ndarray, float]:
     X, y = compact(block.X["train"]), block.y["train"]
     model = next(name for name, task in TASKS.items() if task == block.task)
     if model == "softmax":
@@ -68,7 +72,7 @@ def _parts(block):
     return X, target, LOSSES[model].smoothness
 
 
-def _top(X, centre: np.ndarray | None, bias: bool) -> float:
+def _top(X: np.ndarray | sparse.csr_array | sparse.csr_matrix, centre: np.ndarray | None, bias: bool) -> float:
     """Largest eigenvalue of A'A / n for A = X - 1 centre', or [X, 1] with `bias`; CSR stays CSR."""
     n, d = X.shape
     if not sparse.issparse(X):

@@ -7,13 +7,18 @@ minimised exactly after every step. Where that has not ended after `PATIENCE` st
 followed by one of `quadratic.step`. Without an L1 part it is plain Newton with backtracking.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg, sparse
 
 from wdbench.oracle import quadratic
 from wdbench.oracle.problem import Problem, assemble, duality_gap, objective, times, violation
+
+if TYPE_CHECKING:
+    from wdbench.oracle.losses import Loss
 
 MAX_STEPS, MAX_CG, MAX_HALVINGS = 500, 250, 30
 NOISE = 2e-15
@@ -105,7 +110,8 @@ def _free(theta: np.ndarray, pull: np.ndarray, lambda1: np.ndarray) -> np.ndarra
     return active | (waiting >= np.partition(waiting, -limit, axis=None)[-limit])
 
 
-def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarray | None]:
+def _project(theta: np.ndarray, pull: np.ndarray, lambda1: np.ndarray, columns: np.ndarray, move: np.ndarray) -> tuple[np.ndarray,
+             np.ndarray | None]:
     """(theta + move, changes of sign stopped at 0; the change at `columns`, None if none was stopped)."""
     candidate = theta.copy()
     candidate[:, columns] += move
@@ -117,7 +123,8 @@ def _project(theta, pull, lambda1, columns, move) -> tuple[np.ndarray, np.ndarra
     return candidate, candidate[:, columns] - theta[:, columns]
 
 
-def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> np.ndarray:
+def _newton_step(problem: Problem, rows: np.ndarray | sparse.csr_array, state: Any, pull: np.ndarray, free: np.ndarray, lambda2: np.ndarray,
+                 extra: float, accuracy: float) -> np.ndarray:
     """Solve (Hessian + extra its diagonal) step = -pull over the `free` weights [k, c].
 
     rows [c, n]: their columns of A, transposed. Small systems by Cholesky, the rest by conjugate gradients.
@@ -141,7 +148,8 @@ def _newton_step(problem, rows, state, pull, free, lambda2, extra, accuracy) -> 
     return _conjugate_gradients(hessian, -pull, inverse_diagonal, accuracy)
 
 
-def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
+def _solve_directly(loss: "Loss", rows: np.ndarray | sparse.csr_array, state: Any, pull: np.ndarray, free: np.ndarray,
+                    shift: np.ndarray) -> np.ndarray:
     """The Newton step by Cholesky. Raises LinAlgError."""
     step = np.zeros_like(pull)
     matrix = assemble(loss, rows, state, free)
@@ -151,7 +159,8 @@ def _solve_directly(loss, rows, state, pull, free, shift) -> np.ndarray:
     return step
 
 
-def _conjugate_gradients(hessian, right, inverse_diagonal, accuracy: float) -> np.ndarray:
+def _conjugate_gradients(hessian: Callable[[np.ndarray], np.ndarray], right: np.ndarray, inverse_diagonal: np.ndarray,
+                         accuracy: float) -> np.ndarray:
     """hessian(x) = right until the residual fell by `accuracy` (Nocedal & Wright 2006, algorithm 5.3)."""
     x, residual = np.zeros_like(right), right.copy()
     goal = accuracy * np.sqrt(np.vdot(right, right))

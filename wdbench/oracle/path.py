@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -10,6 +11,9 @@ from wdbench.oracle import newton, ridge, unpenalised
 from wdbench.oracle.losses import TASKS
 from wdbench.oracle.problem import Problem, build, compact, masked
 from wdbench.penalties import split
+
+if TYPE_CHECKING:
+    from wdbench.datasets.records import Block
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Continuation:
 
     RATIO, TOLERANCE = 10**-0.5, 0.1
 
-    def __init__(self, problem: Problem, penalty: str, l1_ratio: float, decay_mask: str):
+    def __init__(self, problem: Problem, penalty: str, l1_ratio: float, decay_mask: str) -> None:
         self._problem = problem
         self._lambdas = lambda lam: masked(
             problem.shape[1] - 1, *split(penalty, l1_ratio, lam), decay_mask)
@@ -66,7 +70,7 @@ class Continuation:
         return self._points[steps]
 
 
-def solve(block, model: str, penalty: str, l1_ratio: float, lambdas: Sequence[float],
+def solve(block: "Block", model: str, penalty: str, l1_ratio: float, lambdas: Sequence[float],
           decay_mask: str = "weights", tol: float = 1e-9) -> list[Solution]:
     """Minimisers of F on the training split of `block`, one for each of `lambdas`, in their order.
 
@@ -108,6 +112,7 @@ def solve(block, model: str, penalty: str, l1_ratio: float, lambdas: Sequence[fl
     return [solutions[float(lam)] for lam in lambdas]
 
 
-def _solution(lam, theta, value, certificate, kind, worst, steps, converged) -> Solution:
+def _solution(lam: float, theta: np.ndarray, value: float, certificate: float, kind: str, worst: float, steps: int,
+              converged: bool) -> Solution:
     return Solution(lam, np.ascontiguousarray(theta[:, :-1].T), theta[:, -1].copy(), float(value),
                     float(certificate), kind, float(worst), int(steps), bool(converged))

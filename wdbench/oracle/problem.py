@@ -5,12 +5,16 @@ and lambda2 are [d + 1], so that a bias is free (0), penalised like a weight or 
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from wdbench.cells import BIAS_SHARE
 from wdbench.oracle.losses import LOSSES
+
+if TYPE_CHECKING:
+    from wdbench.oracle.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -44,21 +48,21 @@ class Problem:
         return float(np.asarray(square.mean(0)).max())
 
 
-def times(left: np.ndarray, right) -> np.ndarray:
+def times(left: np.ndarray, right: np.ndarray | sparse.csr_array) -> np.ndarray:
     """left @ right for dense left [k, m] and right [m, p] dense or CSR; dense [k, p]."""
     if sparse.issparse(right):
         return np.ascontiguousarray((right.T @ np.ascontiguousarray(left.T)).T)
     return left @ right
 
 
-def compact(X):
+def compact(X: np.ndarray | sparse.csr_array | sparse.csr_matrix) -> np.ndarray | sparse.csr_array | sparse.csr_matrix:
     """X as CSR where it is large and nearly all 0 (word counts kept dense); otherwise X itself."""
     if sparse.issparse(X) or X.size < 1_000_000 or np.count_nonzero(X) > 0.1 * X.size:
         return X
     return sparse.csr_array(X)
 
 
-def build(X, y: np.ndarray, model: str, n_outputs: int) -> Problem:
+def build(X: np.ndarray | sparse.csr_array | sparse.csr_matrix, y: np.ndarray, model: str, n_outputs: int) -> Problem:
     """The problem of training data X [n, d] (dense or CSR), y [n].
 
     Raises ValueError for an unknown model or values that are not finite.
@@ -98,7 +102,7 @@ def objective(loss: float, theta: np.ndarray, lambda1: np.ndarray, lambda2: np.n
     return loss + (np.abs(theta) @ lambda1).sum() + 0.5 * (np.square(theta) @ lambda2).sum()
 
 
-def duality_gap(problem: Problem, value: float, slope, pulled, lambda1, lambda2) -> float:
+def duality_gap(problem: Problem, value: float, slope: np.ndarray, pulled: np.ndarray, lambda1: np.ndarray, lambda2: np.ndarray) -> float:
     """Upper bound on F(theta) - min F, from Fenchel's dual at theta's slopes [k, n]; pulled: their `Problem.pull`.
 
     -F* <= mean l*(a) + sum_j (|v_j| - lambda1_j)_+^2 / (2 lambda2_j) for slopes a with pull v (Rockafellar
@@ -126,7 +130,7 @@ def violation(theta: np.ndarray, gradient: np.ndarray, lambda1: np.ndarray) -> n
     return np.where(theta != 0, gradient + lambda1 * np.sign(theta), resting)
 
 
-def assemble(loss, rows, state, free: np.ndarray) -> np.ndarray:
+def assemble(loss: "Loss", rows: np.ndarray | sparse.csr_array, state: Any, free: np.ndarray) -> np.ndarray:
     """Lower triangle (at least) of the Hessian of the mean loss over the `free` weights [k, c], in C order."""
     members = [np.flatnonzero(mask) for mask in free]
     ends = np.cumsum([0, *map(len, members)])

@@ -6,6 +6,7 @@ follows them all (Efron et al. 2004; for the step: Lee, Sun & Saunders 2014).
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,9 +16,8 @@ from wdbench.oracle.problem import Problem, assemble, objective
 LARGEST = 500
 
 
-def step(
-    problem: Problem, theta, z, value: float, pulled, state, pull, lambda1, lambda2,
-) -> tuple[np.ndarray, np.ndarray] | None:
+def step(problem: Problem, theta: np.ndarray, z: np.ndarray, value: float, pulled: np.ndarray, state: Any, pull: np.ndarray,
+         lambda1: np.ndarray, lambda2: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """(theta, scores) after one step from theta [k, d + 1] with scores z [k, n] and objective `value`.
 
     pulled: gradient of the mean loss; pull: smallest subgradient of F. Only the weights that are not 0 or
@@ -44,7 +44,8 @@ def step(
     return None
 
 
-def _minimise_model(problem: Problem, theta, pulled, state, free, lambda1, lambda2) -> np.ndarray:
+def _minimise_model(problem: Problem, theta: np.ndarray, pulled: np.ndarray, state: Any, free: np.ndarray, lambda1: np.ndarray,
+                    lambda2: np.ndarray) -> np.ndarray:
     """argmin over the free weights v of pulled'(v - theta) + 1/2 (v - theta)'H(v - theta) + penalty(v).
 
     Flat, in C order. Weights without lambda1 are eliminated; those with a share of it are rescaled to the

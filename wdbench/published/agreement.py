@@ -1,12 +1,14 @@
 """Reads published.yaml, measures our side of each entry, and says whether the two agree."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from wdbench import frames
 from wdbench.config import yamlio
 from wdbench.errors import UserError
 from wdbench.published.measured import MEASURED, Evidence, Found
@@ -48,7 +50,7 @@ class Entry(_Strict):
     why: str = ""
 
     @model_validator(mode="after")
-    def _fits(self):
+    def _fits(self) -> Self:
         if (self.rule == "direction") != isinstance(self.published, str):
             raise ValueError(f"published {self.published!r} does not go with rule {self.rule}; valid: higher, lower for direction, "
                              f"else a number")
@@ -83,29 +85,31 @@ def load(path: str | Path = VALUES) -> Published:
 def measure(entry: Entry, evidence: Evidence) -> Found:
     """Our number for an entry."""
     arguments = {name: value for name, value in entry.ours.items() if name != "measure"}
-    return MEASURED[entry.ours["measure"]](evidence, **arguments)
+    return MEASURED[str(entry.ours["measure"])](evidence, **arguments)
 
 
 def agreement(entry: Entry, found: Found) -> str:
     """yes, no or open, by the entry's rule."""
-    published, value, low, high = entry.published, found.value, found.low, found.high
+    value, low, high = found.value, found.low, found.high
+    if isinstance(entry.published, str):
+        side = "higher" if low > 0 else "lower" if high < 0 else None
+        return "open" if side is None else "yes" if side == entry.published else "no"
+    # `Entry` refuses a rule without the one of the two that it needs
+    published, tolerance, se = entry.published, entry.tolerance or 0.0, entry.se or 0.0
     match entry.rule:
         case "printed":
             # the last digit itself is rounded in binary
-            return "yes" if abs(value - published) <= entry.tolerance * (1 + 1e-9) else "no"
+            return "yes" if abs(value - published) <= tolerance * (1 + 1e-9) else "no"
         case "relative":
-            return "yes" if abs(value / published - 1) <= entry.tolerance else "no"
+            return "yes" if abs(value / published - 1) <= tolerance else "no"
         case "draw":
             return "yes" if low <= published <= high else "no"
         case "overlap":
-            return "yes" if low <= published + 2 * entry.se and published - 2 * entry.se <= high else "no"
-        case "direction":
-            found_side = "higher" if low > 0 else "lower" if high < 0 else None
-            return "open" if found_side is None else "yes" if found_side == published else "no"
-        case "near":
-            if published - entry.tolerance <= low and high <= published + entry.tolerance:
+            return "yes" if low <= published + 2 * se and published - 2 * se <= high else "no"
+        case _:  # near
+            if published - tolerance <= low and high <= published + tolerance:
                 return "yes"
-            return "no" if high < published - entry.tolerance or low > published + entry.tolerance else "open"
+            return "no" if high < published - tolerance or low > published + tolerance else "open"
 
 
 def compare(evidence: Evidence, published: Published | None = None) -> pd.DataFrame:
@@ -142,17 +146,17 @@ def page(table: pd.DataFrame, published: Published, text: str) -> str:
         if rows.empty:
             continue
         read = f" *Read: {source.read}*" if source.read else ""
-        lines = [f"### {name}", "", f"{source.citation}{read}", "",
+        lines = [f"## {name}", "", f"{source.citation}{read}", "",
                  "| quantity | where | published | ours [95 %] | agrees | why not |", "|---|---|---|---|---|---|"]
-        for row in rows.itertuples():
-            agrees = row.agrees if row.agrees == "yes" else f"**{row.agrees}**"
-            why = "" if pd.isna(row.why) else row.why
-            cells = (row.quantity, row.where, row.published, _ours(row), f"{agrees} ({row.rule})", why)
+        for row in frames.records(rows):
+            agrees = row["agrees"] if row["agrees"] == "yes" else f"**{row['agrees']}**"
+            why = "" if pd.isna(row["why"]) else row["why"]
+            cells = (row["quantity"], row["where"], row["published"], _ours(row), f"{agrees} ({row['rule']})", why)
             lines.append("| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |")
         parts.append("\n".join(lines))
     return f"{text[:begin + len(MARKS[0])]}\n" + "\n\n".join(parts) + f"\n{text[end:]}"
 
 
-def _ours(row) -> str:
-    value = f"{row.ours:.7g}" if np.isnan(row.ci_low) else f"{row.ours:.4g}"
-    return value if np.isnan(row.ci_low) else f"{value} [{row.ci_low:.4g}, {row.ci_high:.4g}]"
+def _ours(row: Mapping[str, Any]) -> str:
+    value, low, high = row["ours"], row["ci_low"], row["ci_high"]
+    return f"{value:.7g}" if np.isnan(low) else f"{value:.4g} [{low:.4g}, {high:.4g}]"

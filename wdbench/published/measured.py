@@ -29,7 +29,7 @@ class Found:
 class Evidence:
     """The published tables of a run, read when they are asked for."""
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     @cached_property
@@ -93,7 +93,7 @@ def zou_errors(evidence: Evidence) -> pd.DataFrame:
 
 def zou_median(evidence: Evidence, example: int, penalty: str) -> Found:
     """Median model error, with the percentile interval of the bootstrap over replicates."""
-    values = zou_errors(evidence).loc[f"zou{example}", penalty].to_numpy()
+    values = zou_errors(evidence)[penalty].loc[f"zou{example}"].to_numpy()
     return _bootstrapped(lambda pick: np.median(values[pick], axis=-1), len(values), f"zou{example}")
 
 

@@ -14,7 +14,7 @@ _TO_UNIT = 2.3283064365386963e-10
 class Stream:
     """The stream after `set.seed(seed)`. rejection: sample.kind "Rejection" (R >= 3.6.0), else "Rounding"."""
 
-    def __init__(self, seed: int, rejection: bool = True):
+    def __init__(self, seed: int, rejection: bool = True) -> None:
         state = []
         for position in range(50 + 625):
             seed = (69069 * seed + 1) % 2**32

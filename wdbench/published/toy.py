@@ -3,8 +3,10 @@
 The book prints one run without a seed; here it is a hundred draws of data, initialisation and batch order, of which it may be one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,7 @@ PROTOCOLS = {
 
 
 @cache
-def _blocks() -> tuple:
+def _blocks() -> tuple[Any, ...]:
     return tuple(datasets.block("d2l", r) for r in range(REPLICATES))
 
 
@@ -61,7 +63,7 @@ def solved(lam: float) -> tuple[np.ndarray, np.ndarray]:
     return _measured([(one.W, one.b) for one in found])
 
 
-def _measured(solutions) -> tuple[np.ndarray, np.ndarray]:
+def _measured(solutions: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     norms = np.array([np.linalg.norm(w) for w, _ in solutions])
     risks = np.array([block.truth.risk(w, b)[0] for block, (w, b) in zip(_blocks(), solutions, strict=True)])
     return norms, risks

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def replicate(
     return table.sort_values("claim_id", key=lambda ids: ids.map(order), kind="stable")[list(COLUMNS)].reset_index(drop=True)
 
 
-_SHARED: tuple = ()
+_SHARED: tuple[Any, ...] = ()
 
 
 def _judged(task: tuple[Variant, str]) -> pd.DataFrame:

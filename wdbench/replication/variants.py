@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from wdbench.config.claims import Claim
 
 OTHER_METRIC = {"test_loss": "test_error", "test_error": "test_loss"}
 AVERAGED = {"test_loss": "ema_test_loss", "test_error": "ema_test_error"}
+BEST = {"test_loss": "best_test_loss"}
 FREE_OF_UNITS = ("relative", "log_ratio")
 """Effects whose margin means the same for another metric."""
 
@@ -30,7 +32,8 @@ class Variant:
 
 def variants(claims: Sequence[Claim], runs: pd.DataFrame, expected: pd.DataFrame) -> Iterator[Variant]:
     """half: even or odd replicates only. without: all but one data set, where a claim has others. margin: half and twice it. metric: error
-    for loss and loss for error, where the effect has no unit. iterate: the running average of the weights for the last ones.
+    for loss and loss for error, where the effect has no unit. iterate: for the last weights the running average, or those of the step that
+    was best on validation rows (`with_best_iterates`).
     """
     tested = [claim for claim in claims if claim.tested]
     for rest, name in ((0, "even replicates"), (1, "odd replicates")):
@@ -44,9 +47,19 @@ def variants(claims: Sequence[Claim], runs: pd.DataFrame, expected: pd.DataFrame
                   for claim in tested if _positive(claim.margin)}
         yield from _whole(Variant("margin", name, "", (), frozenset(scaled)), tested, scaled)
     free = [claim for claim in tested if claim.effect in FREE_OF_UNITS and not claim.columns().get("event")]
-    for name, detail, renamed in (("metric", "error for loss, loss for error", OTHER_METRIC), ("iterate", "running average", AVERAGED)):
+    for name, detail, renamed in (("metric", "error for loss, loss for error", OTHER_METRIC), ("iterate", "running average", AVERAGED),
+                                  ("iterate", "best on validation", BEST)):
         swapped = {claim.id: found for claim in (free if name == "metric" else tested) if (found := _with_metric(claim, renamed, runs))}
         yield from _whole(Variant(name, detail, "", (), frozenset(swapped)), tested, swapped)
+
+
+def with_best_iterates(runs: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:
+    """runs with best_test_loss: the test loss at the step, of those that a trajectory keeps, with the least validation loss (the first of
+    equals). Both are of up to 256 rows. NaN where no test loss was kept: for convex models, whose last weights are near their minimiser.
+    """
+    kept = trajectories.dropna(subset=["val_loss", "test_loss"]).sort_values(["cell_id", "step"], kind="stable")
+    best = kept.loc[kept.groupby("cell_id")["val_loss"].idxmin()].set_index("cell_id")["test_loss"]
+    return runs.assign(best_test_loss=runs["cell_id"].map(best))
 
 
 def _whole(variant: Variant, tested: list[Claim], instead: dict[str, Claim]) -> Iterator[Variant]:
@@ -57,11 +70,11 @@ def _whole(variant: Variant, tested: list[Claim], instead: dict[str, Claim]) -> 
         yield Variant(variant.name, variant.detail, variant.where, members, variant.changed)
 
 
-def _positive(margin) -> bool:
+def _positive(margin: float | dict[str, float] | None) -> bool:
     return any(value > 0 for value in (margin.values() if isinstance(margin, dict) else [margin or 0.0]))
 
 
-def _times(margin, factor: float):
+def _times(margin: Any, factor: float) -> float | dict[str, float]:
     return {name: value * factor for name, value in margin.items()} if isinstance(margin, dict) else margin * factor
 
 

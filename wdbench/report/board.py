@@ -1,15 +1,19 @@
-"""The board of claims: one card a claim, with all that its row opens to."""
+"""The board of claims: one card a claim, with all that its own page shows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
+from wdbench import frames
 from wdbench.conclusions import controls
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
+from wdbench.report import intervals, telling
+
+Row = Mapping[str, Any]
 
 ORDER = ("supported", "equivalent", "holds", "conditional", "inconclusive", "refuted", "fails", "not_tested")
 UNJUDGED = {
@@ -22,7 +26,7 @@ def cards(tables: Mapping[str, DataFrame], claims: Sequence[Claim]) -> list[dict
     """One mapping a claim, in order, plain texts and numbers only."""
     by_claim = {name: _grouped(tables.get(name)) for name in ("verdicts", "selected")}
     checks = _checks(tables.get("identities"))
-    doubts = controls.doubts(tables.get("controls"))
+    doubts, known = controls.doubts(tables.get("controls")), _known(tables.get("datasets"))
     return [
         {"doubts": doubts.get(claim.id, [])}
         | _card(
@@ -30,25 +34,26 @@ def cards(tables: Mapping[str, DataFrame], claims: Sequence[Claim]) -> list[dict
             by_claim["verdicts"].get(claim.id),
             by_claim["selected"].get(claim.id),
             checks.get(claim.identity or claim.id, []),
+            known,
         )
         for claim in claims
     ]
 
 
 def _grouped(table: DataFrame | None) -> dict[str, DataFrame]:
-    return {} if table is None or table.empty else dict(tuple(table.groupby("claim_id", sort=False)))
+    return {} if table is None or table.empty else dict(frames.groups(table, "claim_id"))
 
 
-def _checks(table: DataFrame | None) -> dict[str, list[dict]]:
+def _checks(table: DataFrame | None) -> dict[str, list[dict[str, Any]]]:
     if table is None or table.empty:
         return {}
-    return {name: rows.to_dict("records") for name, rows in table.groupby("identity", sort=False)}
+    return {name: frames.records(rows) for name, rows in frames.groups(table, "identity")}
 
 
 def _card(
-    claim: Claim, rows: DataFrame | None, selected: DataFrame | None, checks: list[dict]
+    claim: Claim, rows: DataFrame | None, selected: DataFrame | None, checks: list[dict[str, Any]], known: set[str]
 ) -> dict[str, Any]:
-    records = [] if rows is None else rows.to_dict("records")
+    records = [] if rows is None else frames.records(rows)
     overall = next((row for row in records if row["dataset"] == "all"), records[0] if records else UNJUDGED)
     strata = [row for row in records if row["dataset"] != "all"]
     verdict = str(overall["verdict"])
@@ -58,6 +63,7 @@ def _card(
         "title": claim.title,
         "source": claim.source,
         "family": claim.family,
+        "family_title": labels.family(claim.family),
         "kind": claim.kind,
         "experiment": claim.experiment,
         "expect": claim.expect,
@@ -66,8 +72,16 @@ def _card(
         "verdict": verdict,
         "verdict_word": labels.VERDICTS.get(verdict, verdict),
         "overall": _row(overall, claim),
-        "strata": [_row(row, claim) for row in strata],
+        "strata": _strata(strata, claim),
         "tally": _tally(strata),
+        "datasets": _bases(strata, known),
+        "in_margins": intervals.in_margins(overall, claim),
+        "small": intervals.small(overall, claim),
+        "forest": intervals.forest([*strata, *([overall] if len(strata) != 1 else [])], claim),
+        "meaning": telling.meaning(verdict),
+        "votes": telling.votes(strata) if len(strata) > 1 else [],
+        "refuted_as": telling.how_refuted(strata) if verdict == "refuted" else [],
+        "changed": telling.changed(claim, overall, strata),
         "effect": words.effect_name(claim) if claim.tested else "",
         "reading": words.reading(claim) if claim.tested else "",
         "equation": _text(overall, "equation"),
@@ -84,12 +98,12 @@ def _card(
     }
 
 
-def _text(row: Mapping, name: str) -> str:
+def _text(row: Row, name: str) -> str:
     value = row.get(name)
     return "" if words.missing(value) else str(value)
 
 
-def _row(row: Mapping, claim: Claim) -> dict[str, Any]:
+def _row(row: Row, claim: Claim) -> dict[str, Any]:
     return {
         "dataset": row.get("dataset", "all"),
         "verdict": str(row["verdict"]),
@@ -103,12 +117,32 @@ def _row(row: Mapping, claim: Claim) -> dict[str, Any]:
     }
 
 
-def _tally(strata: list[Mapping]) -> list[tuple[str, int]]:
+def _strata(rows: Sequence[Row], claim: Claim) -> list[dict[str, Any]]:
+    """Rows of the strata, with names that leave out what all of them share, and what would have decided each otherwise."""
+    short = labels.strata([str(row["dataset"]) for row in rows], claim.by)
+    return [
+        _row(row, claim) | {"name": short[str(row["dataset"])], "full": labels.dataset(row["dataset"]),
+                            "decided_by": telling.decided_by(claim, row)}
+        for row in rows
+    ]
+
+
+def _bases(rows: Sequence[Row], known: set[str]) -> list[str]:
+    """Base names of the data sets among the strata, each once; a stratum that is no data set has none."""
+    names = (part.partition(":")[0].strip() for row in rows for part in str(row["dataset"]).split(" / "))
+    return list(dict.fromkeys(name for name in names if name in known))
+
+
+def _known(table: DataFrame | None) -> set[str]:
+    return set(labels.DATASETS) - {"all"} if table is None or table.empty else set(table["dataset"].astype(str))
+
+
+def _tally(strata: Sequence[Row]) -> list[tuple[str, int]]:
     counted = Counter(str(row["verdict"]) for row in strata)
     return [(word, counted[word]) for word in ORDER if counted[word]]
 
 
-def _naive(overall: Mapping, strata: list[Mapping], claim: Claim) -> dict[str, Any] | None:
+def _naive(overall: Row, strata: Sequence[Row], claim: Claim) -> dict[str, Any] | None:
     """The wrong way beside the right one: overall, and each stratum whose verdict it changes."""
     verdict = _text(overall, "naive_verdict")
     if claim.naive is None or not verdict:
@@ -127,7 +161,7 @@ def _naive(overall: Mapping, strata: list[Mapping], claim: Claim) -> dict[str, A
     return {"trap": claim.naive.trap, "all": pairs[0], "changed": changed, "strata": len(strata)}
 
 
-def _secondary(overall: Mapping, claim: Claim) -> dict[str, str] | None:
+def _secondary(overall: Row, claim: Claim) -> dict[str, str] | None:
     """The analysis that leaves diverged runs out, where it differs from the primary one."""
     verdict = _text(overall, "verdict_secondary")
     value = overall.get("estimate_secondary")
@@ -146,14 +180,15 @@ def _chosen(claim: Claim, selected: DataFrame | None) -> list[dict[str, Any]]:
     if selected is None or "lambda" not in selected:
         return []
     sides = ["condition"] if claim.conditions and "condition" in selected else []
-    names = {name: arm.label or name for name, arm in claim.arms.items()}
+    names: dict[str, str] = {name: arm.label or name for name, arm in claim.arms.items()}
+    conditions = {str(name): text for name, text in claim.conditions.items()}
     found = []
     for key, rows in selected.groupby(["dataset", *sides, "arm"], sort=True, dropna=False):
-        side = words.condition(claim.conditions.get(key[1], str(key[1]))) if sides else ""
+        side = words.condition(conditions.get(str(key[1]), str(key[1]))) if sides else ""
         found.append(
             {
                 "dataset": key[0],
-                "arm": ", ".join(part for part in (names.get(key[-1], str(key[-1])), side) if part),
+                "arm": ", ".join(part for part in (names.get(str(key[-1]), str(key[-1])), side) if part),
                 "lambda": _spread(rows["lambda"]),
                 "lambda_rel": _spread(rows["lambda_rel"]) if "lambda_rel" in rows else "–",
                 "lr": _spread(rows["lr"]) if "lr" in rows else "–",
@@ -165,7 +200,7 @@ def _chosen(claim: Claim, selected: DataFrame | None) -> list[dict[str, Any]]:
     return found
 
 
-def _spread(column) -> str:
+def _spread(column: Series) -> str:
     """`median (least to largest)`, or one number where all are equal."""
     values = column.dropna().astype(float)
     if values.empty:
@@ -175,7 +210,7 @@ def _spread(column) -> str:
     return f"{words.number(values.median())} ({words.number(values.min())} to {words.number(values.max())})"
 
 
-def _check(row: Mapping) -> dict[str, Any]:
+def _check(row: Row) -> dict[str, Any]:
     tried = not words.missing(row["holds"])
     return {
         "check": str(row["check"]).replace("_", " "),
@@ -194,18 +229,24 @@ def _check(row: Mapping) -> dict[str, Any]:
 def _definition(claim: Claim) -> str:
     """What the registered hash covers, as YAML; fields that are empty are left out."""
     fields = {name: value for name, value in claim.judged().items() if value not in (None, "", [], {}, ())}
-    return yaml.safe_dump(fields, allow_unicode=True, sort_keys=True, width=100)
+    return str(yaml.safe_dump(fields, allow_unicode=True, sort_keys=True, width=100))
 
 
-def _alt(claim: Claim, overall: Mapping) -> str:
+def _alt(claim: Claim, overall: Row) -> str:
     numbers = words.estimate(overall, claim) if claim.tested else ""
     verdict = labels.VERDICTS.get(str(overall["verdict"]), str(overall["verdict"]))
     return f"Figure of claim {claim.id}: {verdict}{', ' + numbers if numbers else ''}. Its numbers are in the table below."
 
 
-def families(cards: list[dict]) -> list[dict[str, Any]]:
+def datasets(cards: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """(base name, what a reader calls it) of every data set on which a claim was judged, by name."""
+    names = {name for card in cards for name in card["datasets"]}
+    return sorted(((name, labels.dataset(name)) for name in names), key=lambda one: one[1].lower())
+
+
+def families(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Families in order of their first claim, with their cards and counts."""
-    found: dict[str, list[dict]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for card in cards:
         found.setdefault(card["family"], []).append(card)
     return [
@@ -214,7 +255,7 @@ def families(cards: list[dict]) -> list[dict[str, Any]]:
     ]
 
 
-def counts(cards: list[dict]) -> list[tuple[str, int]]:
+def counts(cards: list[dict[str, Any]]) -> list[tuple[str, int]]:
     """(verdict, number of claims) in a fixed order, those that occur; a verdict unknown here comes last."""
     counted = Counter(card["verdict"] for card in cards)
     return [(word, counted[word]) for word in (*ORDER, *sorted(set(counted) - set(ORDER))) if counted[word]]

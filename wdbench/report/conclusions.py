@@ -6,11 +6,15 @@ from typing import Any
 
 from pandas import DataFrame
 
+from wdbench import frames
 from wdbench.conclusions import mechanisms as told
 from wdbench.conclusions import schema
+from wdbench.conclusions.catalogue import ABSENT
 from wdbench.conclusions.precision import ARMS
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
+
+Row = Mapping[str, Any]
 
 Tables = Mapping[str, DataFrame]
 MARKS = {"agrees": "✓", "contradicted": "✗", "open": "?", "not measured": "–"}
@@ -31,11 +35,11 @@ def _table(tables: Tables, name: str) -> DataFrame | None:
     return None if found is None or found.empty else found
 
 
-def _part(row: Mapping) -> str:
+def _part(row: Row) -> str:
     return "" if words.missing(row.get("part")) or not row["part"] else f" ({row['part']})"
 
 
-def _ids(text) -> list[str]:
+def _ids(text: Any) -> list[str]:
     return [] if words.missing(text) or not text else str(text).split("; ")
 
 
@@ -43,12 +47,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _two(value) -> str:
+def _two(value: Any) -> str:
     """A fidelity, to two decimals."""
     return "–" if words.missing(value) else f"{round(float(value), 2) + 0.0:.2f}".replace("-", words.MINUS)
 
 
-def _estimate(row: Mapping, known: Mapping[str, Claim]) -> str:
+def _estimate(row: Row, known: Mapping[str, Claim]) -> str:
     claim = known.get(row["claim_id"])
     return "" if claim is None or row["verdict"] == "not_tested" else words.estimate(row, claim)
 
@@ -66,15 +70,16 @@ def mechanisms(tables: Tables, claims: Sequence[Claim]) -> list[dict[str, Any]]:
         stories = [{"name": names[story], "word": STANDINGS[one["standing"]][0], "verdict": STANDINGS[one["standing"]][1],
                     "agrees": one["agrees"], "contradicts": one["contradicts"]} for story, one in standing.items()]
         held = [_pair(row, names) | {"next": order.index(row["other_story"]) == order.index(row["story"]) + 1}
-                for row in pairs[pairs["model"] == model].to_dict("records")]
+                for row in frames.records(pairs[pairs["model"] == model])]
         rows = evidence[evidence["model"] == model]
-        found.append({"model": model, "title": _capital(title), "stories": stories, "pairs": held, "summary": _summary(standing, names),
+        found.append({"model": model, "title": _capital(title), "stories": stories, "pairs": held,
+                      "summary": _summary(standing, names) + _left_out(rows),
                       "questions": [_question(one, rows[rows["discriminator"] == one.id], structure, known)
                                     for one in structure.discriminators]})
     return found
 
 
-def _summary(standing: Mapping[str, Mapping], names: Mapping[str, str]) -> str:
+def _summary(standing: Mapping[str, Row], names: Mapping[str, str]) -> str:
     """One sentence: which stories the data support, and which they contradict."""
     sides = {word: [names[story] for story, one in standing.items() if one["standing"] == word] for word in STANDINGS}
     parts = [f"{lead}: {'; '.join(sides[word])}" for word, lead in (
@@ -86,7 +91,14 @@ def _summary(standing: Mapping[str, Mapping], names: Mapping[str, str]) -> str:
     return ". ".join([*parts, *([f"Undecided: {'; '.join(undecided)}"] if undecided else [])]) + "."
 
 
-def _pair(row: Mapping, names: Mapping[str, str]) -> dict[str, Any]:
+def _left_out(rows: DataFrame) -> str:
+    """Claims of the stories that the run does not have, as a sentence; empty where it has them all."""
+    reasons = dict.fromkeys(rows.loc[rows["claim_id"].isna() & rows["why"].astype(str).str.contains(ABSENT, regex=False), "why"])
+    ids = dict.fromkeys(name for why in reasons for name in why.removesuffix(ABSENT).split(", "))
+    return f" Left out: {', '.join(ids)}{ABSENT}." if ids else ""
+
+
+def _pair(row: Row, names: Mapping[str, str]) -> dict[str, Any]:
     one, other = names[row["story"]], names[row["other_story"]]
     verdicts = {
         "story": f"told apart, for {one}",
@@ -104,7 +116,7 @@ def _question(one: schema.Discriminator, rows: DataFrame, structure: schema.Mech
     """A question's row: what each story says, and each claim's outcome with the stories that it agrees with and contradicts."""
     asked = []
     for _, group in rows[rows["claim_id"].notna()].groupby(["claim_id", "part"], sort=False, dropna=False):
-        first = group.iloc[0].to_dict()
+        first = frames.first(group)
         marks = dict(zip(group["story"], group["agreement"], strict=True))
         asked.append({"id": first["claim_id"], "part": _part(first), "outcome": first["outcome"], "estimate": _estimate(first, known),
                       "marks": [{"mark": MARKS[marks[s]], "word": marks[s]} if s in marks else {"mark": "", "word": "predicts nothing"}
@@ -126,15 +138,15 @@ def advice(tables: Tables, claims: Sequence[Claim]) -> list[dict[str, Any]]:
     found = []
     for (model, precision), mine in rows.groupby(["model", "precision"], sort=False):
         questions = []
-        for question, group in mine.groupby("question", sort=False):
-            records = group.to_dict("records")
+        for question, group in frames.groups(mine, "question"):
+            records = frames.records(group)
             given = [{"text": r["advice"], "id": r["claim_id"], "part": _part(r), "verdict": r["verdict"], "estimate": _estimate(r, known)}
                      for r in records if not words.missing(r["advice"])]
             # ids are linked, so that the reason is told without its leading id
             none = [{"id": "" if words.missing(r["claim_id"]) else r["claim_id"], "part": _part(r),
                      "why": str(r["no_advice"]).removeprefix(f"{r['claim_id']} ")} for r in records if words.missing(r["advice"])]
             questions.append({"text": rules.questions[question].text, "given": given, "none": none})
-        found.append({"model": _capital(rules.models[model]), "precision": rules.precisions[precision], "questions": questions})
+        found.append({"model": _capital(rules.models[str(model)]), "precision": rules.precisions[str(precision)], "questions": questions})
     return found
 
 
@@ -147,13 +159,13 @@ def precision(tables: Tables) -> list[dict[str, Any]]:
     for (model, study), rows in table.groupby(["model", "study"], sort=False):
         if rows["rounding"].nunique() > 2:
             present = set(zip(rows["precision"], rows["rounding"], strict=True))
-            found.append({"title": _capital(f"{KINDS[model]}, study {study}"), "rows": [_arm(row) for row in rows.to_dict("records")],
+            found.append({"title": _capital(f"{KINDS[str(model)]}, study {study}"), "rows": [_arm(row) for row in frames.records(rows)],
                           "spikes": bool(rows["spikes"].notna().any()),
                           "absent": [labels.arithmetic(*arm) for arm in ARMS if arm not in present]})
     return sorted(found, key=lambda one: (not one["title"].startswith("Networks"), one["title"]))
 
 
-def _arm(row: Mapping) -> dict[str, str]:
+def _arm(row: Row) -> dict[str, Any]:
     spread = "" if words.missing(row["fidelity"]) else f" ({_two(row['fidelity_low'])} to {_two(row['fidelity_high'])})"
     return {
         "coupling": str(row["coupling"]).replace("_", " "),
@@ -162,6 +174,7 @@ def _arm(row: Mapping) -> dict[str, str]:
         "cells": words.count(row["cells"]),
         "diverged": _percent(row["diverged"]),
         "fidelity": _two(row["fidelity"]) + spread,
+        "fidelity_bar": None if words.missing(row["fidelity"]) else round(100 * min(max(float(row["fidelity"]), 0.0), 1.0), 1),
         "lost_decay": not words.missing(row["fidelity"]) and row["fidelity"] < 0.5,
         "updates_lost": _percent(row["updates_lost"]),
         "train": _change(row["train_loss_change"]),
@@ -170,11 +183,11 @@ def _arm(row: Mapping) -> dict[str, str]:
     }
 
 
-def _percent(value) -> str:
+def _percent(value: Any) -> str:
     return "–" if words.missing(value) else f"{100 * float(value):.1f} %"
 
 
-def _change(value) -> str:
+def _change(value: Any) -> str:
     if words.missing(value):
         return "–"
     text = f"{100 * float(value):+.1f} %".replace("-", words.MINUS)
@@ -189,9 +202,9 @@ def torch_flags(tables: Tables) -> dict[str, Any]:
     decays = sorted(d for d in table["decay_per_step"].unique() if d > 0)
     rows = []
     for (optimiser, dtype, implementation), group in table.groupby(["optimiser", "dtype", "implementation"], sort=False):
-        by_decay = {row["decay_per_step"]: row for row in group.to_dict("records")}
+        by_decay = {row["decay_per_step"]: row for row in frames.records(group)}
         values = [by_decay.get(d, {}) for d in decays]
-        rows.append({"optimiser": optimiser, "dtype": dtype, "implementation": implementation.replace("_", " "),
+        rows.append({"optimiser": optimiser, "dtype": dtype, "implementation": str(implementation).replace("_", " "),
                      "still": bool((group["moved_share"] == 0).all()),
                      "values": [{"fidelity": _two(v.get("fidelity")), "lost": v.get("unchanged_share") == 1} for v in values]})
     still = [f"{r['optimiser']}, {r['implementation']}, {r['dtype']}" for r in rows if r["still"]]

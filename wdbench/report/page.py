@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -11,11 +10,11 @@ from pandas import DataFrame
 
 from wdbench.config.claims import Claim
 from wdbench.figures import labels, words
-from wdbench.report import board, conclusions, replication, sections, trust
+from wdbench.report import board, conclusions, drawings, interactive, replication, rows, sections, slides, trust
 
 HERE = Path(__file__).parent
-PREFIX, SAFE = "data:image/svg+xml,", " '=/:;,()*-+.!_~@$[]{}|"
-FIGURE_BUDGET = 13_000_000  # bytes of inlined figures; the page stays below 15 MB
+FIGURE_BUDGET = 10_000_000  # bytes of figures in the page, which stays below 15 MB
+STYLES, SCRIPTS = ("style.css", "board.css", "claim.css", "slides.css"), ("views.js", "board.js", "slides.js", "rows.js")
 
 
 def render(
@@ -23,6 +22,8 @@ def render(
     claims: Sequence[Claim],
     manifest: Mapping[str, Any],
     figures: Mapping[str, bytes],
+    explorer: Mapping[str, Any] | None = None,
+    heatmaps: Mapping[str, Any] | None = None,
 ) -> str:
     """The report as HTML text.
 
@@ -31,13 +32,18 @@ def render(
     leaves its section out, and says so).
     figures: SVG by name, claim ids and overview_*. Figures beyond FIGURE_BUDGET are named with their file instead of shown, the
     largest first.
+    explorer, heatmaps: what the templates of these two views need; None leaves the view out.
     """
-    uris = inline(figures)
+    drawn, shared = drawings.taken(figures, FIGURE_BUDGET)
     cards = board.cards(tables, claims)
+    families = board.families(cards)
     context = {
         "cards": cards,
-        "families": board.families(cards),
+        "families": families,
+        "ordered": [card for family in families for card in family["cards"]],
+        "filter_datasets": board.datasets(cards),
         "counts": board.counts(cards),
+        "slides": slides.slides(cards),
         "run": sections.run(manifest, tables),
         "identities": sections.identities(tables),
         "grid": sections.grid(tables),
@@ -52,12 +58,22 @@ def render(
         "known_claims": {claim.id for claim in claims},
         "datasets": sections.datasets(tables),
         "dictionary": sections.dictionary(tables),
-        "figures": uris,
-        "left_out": sorted(set(figures) - set(uris)),
-        "style": Markup((HERE / "style.css").read_text("utf-8")),  # noqa: S704 (our own file)
-        "script": Markup((HERE / "page.js").read_text("utf-8")),  # noqa: S704 (our own file)
+        "interactive": interactive.assets() if explorer or heatmaps else None,
+        "explorer": explorer,
+        "heatmaps": heatmaps,
+        "figures": drawn,
+        "left_out": sorted(set(figures) - set(drawn)),
+        "letters": shared.defs(),
+        "style": _ours(STYLES, shared.style()),
+        "script": _ours(SCRIPTS),
+        "rows": Markup(rows.embedded(tables, claims)),  # noqa: S704 (JSON without any <)
     }
     return _environment().get_template("report.html.jinja").render(context)
+
+
+def _ours(names: Sequence[str], more: str = "") -> Markup:
+    """Files of this folder, one after the other, as they are."""
+    return Markup("\n".join([*((HERE / name).read_text("utf-8") for name in names), more]))  # noqa: S704 (our own files)
 
 
 def _environment() -> jinja2.Environment:
@@ -83,28 +99,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def web_address(text) -> str:
+def web_address(text: object) -> str:
     """`text` where it is an http(s) address that may stand in a link, else empty (a table can hold anything)."""
     text = str(text or "")
     return text if text.startswith(("https://", "http://")) else ""
-
-
-def inline(figures: Mapping[str, bytes]) -> dict[str, Markup]:
-    """name -> data URI of each SVG, ready for an attribute, the smallest first until FIGURE_BUDGET is spent."""
-    uris, spent = {}, 0
-    for name in sorted(figures, key=lambda n: (len(figures[n]), n)):
-        uri = data_uri(figures[name])
-        spent += len(uri)
-        if spent > FIGURE_BUDGET:
-            break
-        uris[name] = uri
-    return uris
-
-
-def data_uri(svg: bytes) -> Markup:
-    """An SVG as a percent-encoded data URI (a tenth longer than it, where base64 takes a third): no quote,
-    `<` or `&` is left in it.
-    """
-    text = " ".join(svg.decode("utf-8").replace('"', "'").split("\n"))
-    # a namespace is no address that is loaded, and need not look like one to who searches the page for any
-    return Markup(PREFIX + quote(text, safe=SAFE).replace("http:", "http%3A"))  # noqa: S704 (nothing in it ends an attribute)

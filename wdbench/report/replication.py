@@ -7,7 +7,7 @@ from pandas import DataFrame
 
 VARIANTS = {
     "fresh": "other replicates", "half": "each half of the replicates", "without": "without one data set", "margin": "margin × ½ and × 2",
-    "metric": "error for loss", "iterate": "averaged weights",
+    "metric": "error for loss", "iterate": "other iterate",
 }
 WORDS = ("yes", "undecided", "decided", "partly", "depends", "contradicted")
 

@@ -1,12 +1,16 @@
 """What the report says besides the claims: the run, identities, grid, data sets, dictionary."""
 
+import ast
 from collections.abc import Mapping
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
+from wdbench import frames
 from wdbench.claims.identity import shown_check
 from wdbench.figures import labels, words
+
+Row = Mapping[str, Any]
 
 Tables = Mapping[str, DataFrame]
 
@@ -35,6 +39,7 @@ def run(manifest: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
     ]
     return {
         "facts": [(name, str(value)) for name, value in facts if value not in (None, "", "–")],
+        "commit": str(manifest.get("commit") or "")[:12],
         "cells": words.count(manifest.get("cells", sum(status.values()) or None)),
         "status": [
             (name, words.count(status[name]))
@@ -48,21 +53,21 @@ def run(manifest: Mapping[str, Any], tables: Tables) -> dict[str, Any]:
     }
 
 
-def _sums(manifest: Mapping) -> list[tuple[str, str]]:
+def _sums(manifest: Row) -> list[tuple[str, str]]:
     return [
         (name, facts["sha256"] if isinstance(facts, Mapping) else str(facts))
         for name, facts in sorted((manifest.get("tables") or {}).items())
     ]
 
 
-def _commit(manifest: Mapping) -> str | None:
+def _commit(manifest: Row) -> str | None:
     commit = manifest.get("commit")
     if not commit:
         return None
     return f"{str(commit)[:12]}{', with uncommitted changes' if manifest.get('dirty') else ''}"
 
 
-def _duration(seconds) -> str | None:
+def _duration(seconds: Any) -> str | None:
     if words.missing(seconds):
         return None
     minutes = float(seconds) / 60
@@ -112,7 +117,7 @@ def grid(tables: Tables) -> list[dict[str, Any]]:
         lost = trained["status"].eq("diverged")
         found.append(
             {
-                "dataset": labels.dataset(name),
+                "dataset": labels.dataset(str(name)),
                 "cells": words.count(len(rows)),
                 "exact": words.count(len(rows) - len(trained)),
                 "ok": words.count(status.get("ok", 0)),
@@ -125,7 +130,7 @@ def grid(tables: Tables) -> list[dict[str, Any]]:
     return found
 
 
-def _quantiles(values) -> str:
+def _quantiles(values: Series) -> str:
     """`median (10 % to 90 %)`, or a dash where there is nothing."""
     if values.empty:
         return "–"
@@ -139,11 +144,11 @@ def datasets(tables: Tables) -> list[dict[str, Any]]:
     if table is None:
         return []
     checks = _table(tables, "data_checks")
-    checked = {} if checks is None else {row["dataset"]: row for row in checks.to_dict("records")}
-    return [_dataset(row, checked.get(row["dataset"])) for row in table.to_dict("records")]
+    checked = {} if checks is None else {row["dataset"]: row for row in frames.records(checks)}
+    return [_dataset(row, checked.get(row["dataset"])) for row in frames.records(table)]
 
 
-def _dataset(row: Mapping, check: Mapping | None) -> dict[str, Any]:
+def _dataset(row: Row, check: Row | None) -> dict[str, Any]:
     text = {name: "" if words.missing(row.get(name)) else str(row[name]) for name in row}
     made = text.get("provider") in ("synthetic", "generator")
     return {
@@ -156,11 +161,21 @@ def _dataset(row: Mapping, check: Mapping | None) -> dict[str, Any]:
         "available": text.get("status") == "available",
         "how_to_get": text.get("how_to_get", ""),
         "check": "" if check is None else str(check["figure"]),
-        "expected": "" if check is None else str(check["expected"]),
-        "found": "" if check is None else str(check["found"]),
+        "expected": "" if check is None else _figures(check["expected"]),
+        "found": "" if check is None else _figures(check["found"]),
         "kind": "" if check is None else str(check["kind"]),
         "ok": check is not None and check["verdict"] == "ok",
     }
+
+
+def _figures(text: object) -> str:
+    """`(0.977, 3.0)` of a check as a reader writes it: `0.977, 3`; other texts as they are."""
+    try:
+        values = ast.literal_eval(str(text))
+    except (SyntaxError, ValueError):
+        return str(text)
+    values = values if isinstance(values, tuple | list) else (values,)
+    return ", ".join(words.plain(value) for value in values)
 
 
 def dictionary(tables: Tables) -> list[dict[str, str]]:
@@ -168,7 +183,7 @@ def dictionary(tables: Tables) -> list[dict[str, str]]:
     table = _table(tables, "dictionary")
     if table is None:
         return []
-    rows: dict[tuple, list[str]] = {}
+    rows: dict[tuple[str, ...], list[str]] = {}
     for row in table.astype(object).where(table.notna(), "").to_dict("records"):
         missing = row.get("na", row.get("na_meaning", ""))
         rows.setdefault((row["column"], row["unit"], row["meaning"], missing), []).append(str(row["table"]))

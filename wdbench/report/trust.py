@@ -5,9 +5,11 @@ from typing import Any
 
 from pandas import DataFrame
 
-from wdbench import stats
+from wdbench import frames, stats
 from wdbench.config.claimparts import RULES
 from wdbench.figures import words
+
+Row = Mapping[str, Any]
 
 SPREADS = {
     "normal": "normal", "measured": "normal, as wide as in a core run", "heavy": "heavy tails", "skew": "skew", "ties": "ties",
@@ -31,9 +33,9 @@ def calibration(tables: Mapping[str, DataFrame]) -> dict[str, Any] | None:
         "stale": sorted(set(table["rules"].astype(int)) - {RULES}),
         "rules": RULES,
         "kinds": [_kind(str(kind), rows) for kind, rows in table.groupby("kind", sort=False)],
-        "missed": [_setting(row) for row in table[table["meets_goal"] == "no"].to_dict("records")],
-        "narrow": [_setting(row) for row in table[table["covers"] == "less"].to_dict("records")],
-        "settings": [_setting(row) for row in table.to_dict("records")],
+        "missed": [_setting(row) for row in frames.records(table[table["meets_goal"] == "no"])],
+        "narrow": [_setting(row) for row in frames.records(table[table["covers"] == "less"])],
+        "settings": [_setting(row) for row in frames.records(table)],
     }
 
 
@@ -46,14 +48,14 @@ def controls(tables: Mapping[str, DataFrame]) -> list[dict[str, Any]]:
         {name: "" if words.missing(row[name]) else str(row[name])
          for name in ("what", "kind", "claim_id", "part", "expected", "found", "outcome")}
         | {"estimate": words.number(row["estimate"]), "marks": [] if words.missing(row["marks"]) else str(row["marks"]).split("; ")}
-        for row in table.to_dict("records")
+        for row in frames.records(table)
     ]
 
 
 def _kind(kind: str, rows: DataFrame) -> dict[str, Any]:
     alone = rows[rows["spread"] != "family"]
     false = alone[alone["goal"] == "at most 0.05"]
-    worst = false.loc[false["upheld"].idxmax()] if len(false) else None
+    worst = max(frames.records(false), key=lambda row: float(row["upheld"]), default=None)
     family = rows[rows["spread"] == "family"]
     normal = rows[rows["spread"] == "normal"]
     clear = normal[normal["goal"] == "at least 0.8"]
@@ -65,9 +67,9 @@ def _kind(kind: str, rows: DataFrame) -> dict[str, Any]:
         "false": _pooled(false, "upheld"),
         "worst": "–" if worst is None else _share(worst, "upheld") if worst["upheld"] > 0 else "0 in every setting",
         "worst_where": "" if worst is None or worst["upheld"] == 0 else _where(worst),
-        "family": "–" if family.empty else _share(family.iloc[0], "upheld"),
-        "power": "–" if usual.empty else _share(usual.iloc[0], "upheld"),
-        "power_run": "–" if as_run.empty else _share(as_run.iloc[0], "upheld"),
+        "family": "–" if family.empty else _share(frames.first(family), "upheld"),
+        "power": "–" if usual.empty else _share(frames.first(usual), "upheld"),
+        "power_run": "–" if as_run.empty else _share(frames.first(as_run), "upheld"),
         "coverage": _pooled(covered, "coverage"),
     }
 
@@ -82,7 +84,7 @@ def _pooled(rows: DataFrame, name: str) -> str:
     return _share({"all": count / n, "all_low": low, "all_high": high}, "all")
 
 
-def _setting(row: Mapping) -> dict[str, Any]:
+def _setting(row: Row) -> dict[str, Any]:
     return {
         "kind": row["kind"], "where": _where(row), "truth": words.number(row["truth"]), "replicates": int(row["replicates"]),
         "upheld": _share(row, "upheld"), "goal": "" if words.missing(row["goal"]) else str(row["goal"]),
@@ -91,11 +93,11 @@ def _setting(row: Mapping) -> dict[str, Any]:
     }
 
 
-def _where(row: Mapping) -> str:
+def _where(row: Row) -> str:
     return SPREADS.get(str(row["spread"]), str(row["spread"]))
 
 
-def _share(row: Mapping, name: str) -> str:
+def _share(row: Row, name: str) -> str:
     return f"{_percent(row[name])} [{_percent(row[name + '_low'])}, {_percent(row[name + '_high'])}]"
 
 

@@ -9,13 +9,13 @@ from wdbench.verbs.group import main
 
 
 @main.group()
-def data():
+def data() -> None:
     """Data sets: fetch, list, check. The only part that uses the network."""
 
 
 @data.command("fetch")
 @click.argument("names", nargs=-1)
-def data_fetch(names):
+def data_fetch(names: tuple[str, ...]) -> None:
     """Fetch the archives of NAMES (default: all) into $WDBENCH_DATA, verified by sha256.
 
     Example: python -m wdbench data fetch khan
@@ -27,7 +27,7 @@ def data_fetch(names):
 
 
 @data.command("list")
-def data_list():
+def data_list() -> None:
     """State of every data set.
 
     Example: python -m wdbench data list
@@ -38,7 +38,7 @@ def data_list():
     terminal.table(("data set", "task", "provider", "state"), rows)
 
 
-def _state(name):
+def _state(name: str) -> str:
     """Whether a data set is here; an archive is hashed, once however many sets it holds."""
     from wdbench import datasets
     from wdbench.datasets import fetch
@@ -58,7 +58,7 @@ def _state(name):
 @click.argument("names", nargs=-1)
 @click.option("--csv", default=None, help="Also write the results here.")
 @click.option("--available", is_flag=True, help="Pass over sets that are not here instead of failing.")
-def data_check(names, csv, available):
+def data_check(names: tuple[str, ...], csv: str | None, available: bool) -> None:
     """Hold every loader (or those of NAMES) to its published reference figure; exit 1 if one differs.
 
     Example: python -m wdbench data check hitters

@@ -2,6 +2,8 @@
 
 import functools
 import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import click
 
@@ -12,7 +14,7 @@ from wdbench.errors import UserError
 class Sentence(click.Group):
     """A group whose user errors are one sentence on standard error and exit code 2."""
 
-    def main(self, *args, **kwargs):
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             # a terminal without λ gets a question mark, not a traceback
             if hasattr(stream, "reconfigure"):
@@ -44,7 +46,7 @@ class Sentence(click.Group):
 @click.option("--results", default=None, help="Results folder, instead of the config file's.")
 @click.version_option(package_name="wdbench")
 @click.pass_context
-def main(context, config_file, profile, results):
+def main(context: click.Context, config_file: str, profile: str | None, results: str | None) -> None:
     """wdbench: claims about weight decay, judged on real data.
 
     Example: python -m wdbench show claims
@@ -53,12 +55,12 @@ def main(context, config_file, profile, results):
     context.obj = {"path": config_file, "profile": profile, "results": results}
 
 
-def with_experiment(function):
+def with_experiment(function: Callable[..., None]) -> Callable[..., None]:
     """Hands the verb the experiment that the global options name."""
 
     @click.pass_context
     @functools.wraps(function)
-    def verb(context, *args, **kwargs):
+    def verb(context: click.Context, *args: Any, **kwargs: Any) -> Any:
         from wdbench import plugins
         from wdbench.config import experiment
 
