@@ -4,8 +4,14 @@
 def go(page, route: str) -> None:
     """Follow an address within the page, as a link does."""
     page.evaluate("route => { location.hash = route; }", route)
-    page.wait_for_function("route => decodeURIComponent(location.hash.slice(1)).startsWith(route.split('?')[0])", arg=route)
+    arrived(page, route)
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def arrived(page, route: str) -> None:
+    """Wait until the view of an address is drawn: the address itself changes before that."""
+    page.wait_for_function("""route => document.body.dataset.drawn === location.hash
+        && decodeURIComponent(location.hash.slice(1)).startsWith(route.split('?')[0])""", arg=route)
 
 
 def views(page) -> list[str]:

@@ -1,7 +1,7 @@
 """Every view opens, alone, on any screen, in either colour, by keyboard, offline, and without a complaint of the browser or of axe."""
 
 import pytest
-from routes import go, views
+from routes import arrived, go, views
 
 VISIBLE = "() => [...document.querySelectorAll('.view')].filter((view) => view.getClientRects().length).map((view) => view.id)"
 
@@ -68,12 +68,12 @@ def test_slides_turn_by_arrow_keys(opened):
     for key, place in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", -1), ("Home", 0)):
         expected = frames[place]
         page.keyboard.press(key)
-        page.wait_for_function("expected => decodeURIComponent(location.hash.slice(1)) === expected", arg=expected)
+        arrived(page, expected)
         claim = page.locator(f"a.frame[data-frame='{expected}']").first.get_attribute("data-claim")
         assert claim in page.locator("#stage .where").inner_text()
         assert page.locator("#stage h1").inner_text() == page.locator(f"#claim-{claim} h1").text_content()
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("first => !location.hash.includes(first)", arg=frames[0])
+    page.wait_for_function("first => document.body.dataset.drawn === location.hash && !location.hash.includes(first)", arg=frames[0])
     first, second = frames[0].rsplit("-", 1)[0], page.evaluate(where).rsplit("-", 1)[0]
     assert first != second
     page.keyboard.press("Escape")

@@ -42,7 +42,8 @@
     if (drawing && home) home.append(drawing);
     home = null;
   };
-  const to = (place) => { if (place >= 0 && place < links.length) location.hash = links[place].dataset.frame; };
+  // a second key may come before the first one's slide is drawn
+  const to = (place) => { if (place >= 0 && place < links.length) location.hash = links[(now = place)].dataset.frame; };
   const turn = (step) => {
     let place = now;
     const here = slide(now);

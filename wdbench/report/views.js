@@ -26,6 +26,11 @@ const views = (() => {
     document.title = (view.dataset.title && view.id !== "board" ? view.dataset.title + " · " : "") + title;
   };
   const go = (first) => {
+    follow(first);
+    // the address changes before its view is drawn: what waits for the view waits for this
+    document.body.dataset.drawn = location.hash;
+  };
+  const follow = (first) => {
     const { id, parameters } = route();
     if (id === "main") { document.getElementById("main").focus(); return; }
     if (rules.some((rule) => rule(id))) return;
