@@ -25,10 +25,11 @@ import torch  # noqa: E402
 from rich.progress import Progress  # noqa: E402
 
 from benchmarks.cases import CASES, Case  # noqa: E402
-from benchmarks.ways import jax_vmap, loop, process, stacked  # noqa: E402
+from benchmarks.ways import jax_measured, jax_vmap, loop, process, stacked  # noqa: E402
 from wdbench.figures import style  # noqa: E402
 
-WAYS = {"wdbench": stacked, "torch.optim loop": loop, "a process a cell": process, "JAX jit(vmap)": jax_vmap}
+WAYS = {"wdbench": stacked, "torch.optim loop": loop, "a process a cell": process, "JAX jit(vmap)": jax_vmap,
+        "JAX, measuring the same": jax_measured}
 SIZE = 1024
 
 
@@ -46,7 +47,7 @@ def farthest(a: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> float:
 def time_case(case: Case, repeats: int, advance) -> list[dict]:
     """A row a way and repeat: rate in cells/s, ratio to the loop of the same repeat."""
     rows = []
-    ways = {name: way for name, way in WAYS.items() if name != "JAX jit(vmap)" or importlib.util.find_spec("jax")}
+    ways = {name: way for name, way in WAYS.items() if not name.startswith("JAX") or importlib.util.find_spec("jax")}
     stacked.train(case)  # the first run of a shape pays for its set-up, in every way
     for repeat in range(repeats):
         results = {}

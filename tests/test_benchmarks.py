@@ -12,7 +12,7 @@ from benchmarks import compare
 from benchmarks.cases import CASES
 from benchmarks.compare import farthest
 from benchmarks.scaling import exponent
-from benchmarks.ways import jax_vmap, loop, stacked
+from benchmarks.ways import jax_measured, jax_vmap, loop, stacked
 
 SMALL = {"rows": 130, "steps": 5, "arms": 3, "replicates": 2, "plain": 6, "processes": 1}
 
@@ -30,10 +30,11 @@ def test_the_loop_and_the_stack_end_at_the_same_weights(name):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed; pip install .[bench]")
+@pytest.mark.parametrize("way", [jax_vmap, jax_measured])
 @pytest.mark.parametrize("name", ["linear", "softmax, Adam", "MLP, AdamW"])
-def test_jax_ends_at_the_same_weights(name):
+def test_jax_ends_at_the_same_weights(name, way):
     case = replace(CASES[name], **SMALL)
-    assert farthest(loop.train(case)[2], jax_vmap.train(case)[2]) <= case.tolerance
+    assert farthest(loop.train(case)[2], way.train(case)[2]) <= case.tolerance
 
 
 def fake(seconds, count, weight):

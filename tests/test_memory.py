@@ -105,3 +105,10 @@ def test_work_trains_a_pack_in_portions():
     parts = list(work._portions(small, cells))
     assert len(whole) == 1 < len(parts)
     assert sorted(repr(cell) for part in parts for cell in part) == sorted(map(repr, whole[0]))
+
+
+def test_small_models_are_estimated_without_torchs_compiler():
+    """Loading it takes longer than training a small pack."""
+    asked = "from wdbench import memory; memory.shape('linear', 19, 1); memory.shape('mlp:depth=2,norm=bn', 64, 10)"
+    done = subprocess.run([sys.executable, "-c", f"{asked}; import sys; sys.exit('torch._dynamo' in sys.modules)"], timeout=120)
+    assert done.returncode == 0

@@ -33,9 +33,12 @@ EVALUATED_COPIES = 2
 
 @cache
 def shape(model: str, features: int, outputs: int) -> tuple[int, int, int]:
-    """(weights, numbers that a training row leaves in the forward pass, outputs of the widest layer for a row), without making any."""
+    """(weights, numbers that a training row leaves in the forward pass, outputs of the widest layer for a row); of large models
+    without making any.
+    """
     family, options = models.parse(model)
-    with torch.device("meta"):
+    # what runs on tensors without storage loads torch's compiler, which takes longer than a small network's pass
+    with torch.device("meta" if lone.is_lone(model, features, outputs) else "cpu"), torch.no_grad(), torch.random.fork_rng(devices=[]):
         module, sizes = family.build(options, features, outputs), []
         for layer in module.modules():
             if not list(layer.children()):

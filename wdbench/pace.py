@@ -2,11 +2,13 @@
 
 A gamma regression with a log link (scikit-learn's; McCullagh & Nelder 1989, chapter 8) of `train_seconds` on the logarithms of steps,
 batch, weights and rows, and on what else changes a step, one for exact solutions, one for trained convex models, one for networks. Where
-a pack has rows of its own, its predictions are scaled to them.
+a pack has rows of its own, its predictions are scaled to them. Beside the rows of this run stand those of the accepted one, as a table
+of programs, brought to this machine's pace by what both have trained.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from sklearn.linear_model import GammaRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from wdbench import fits, grid
+from wdbench import fits, grid, sealing
 
 KEYS = ["dataset", "model", "optimiser", "precision", "steps", "batch_size"]
 # programs that a kind must have rows of before a regression on a dozen numbers says anything
@@ -49,13 +51,31 @@ def _numbers(programs: pd.DataFrame) -> np.ndarray:
     return np.column_stack([*(np.log(np.asarray(v, float)) for v in logs), *(np.asarray(m, float) for m in marks)])
 
 
-class Pace:
-    """What the rows of all packs say: rows with KEYS, pack and train_seconds."""
+def programs(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row a program of a pack, from rows with KEYS, pack and train_seconds: mean seconds a cell, and cells."""
+    numbers = {name: rows[name].astype(float) for name in ("steps", "batch_size")}
+    grouped = rows.assign(**numbers).groupby(["pack", *KEYS], dropna=False)
+    return grouped.agg(seconds=("train_seconds", "mean"), cells=("train_seconds", "size")).reset_index()
 
-    def __init__(self, rows: pd.DataFrame):
-        programs = rows.assign(kind=[kind(m, o) for m, o in zip(rows["model"], rows["optimiser"], strict=True)])
-        programs = programs.groupby(["pack", "kind", *KEYS], dropna=False).agg(
-            seconds=("train_seconds", "mean"), cells=("train_seconds", "size")).reset_index()
+
+def merged(mine: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFrame:
+    """Programs of this run, and those of another one that it has none of, at this machine's pace: their seconds times the median ratio
+    over the programs of both.
+    """
+    if not len(accepted) or not len(mine):
+        return accepted if not len(mine) else mine
+    both = mine.merge(accepted, on=["pack", *KEYS], suffixes=("", "_there"))
+    both = both[(both["seconds"] > 0) & (both["seconds_there"] > 0)]
+    ratio = float((both["seconds"] / both["seconds_there"]).median()) if len(both) else 1.0
+    others = accepted[~accepted["pack"].isin(mine["pack"])]
+    return pd.concat([mine, others.assign(seconds=others["seconds"] * ratio)], ignore_index=True)
+
+
+class Pace:
+    """What a table of `programs` says."""
+
+    def __init__(self, table: pd.DataFrame):
+        programs = table.assign(kind=[kind(m, o) for m, o in zip(table["model"], table["optimiser"], strict=True)])
         self.models: dict[str, Pipeline] = {}
         self.scale: dict[str, float] = {}
         self.own = {pack: float(np.average(part["seconds"], weights=part["cells"])) for pack, part in programs.groupby("pack")}
@@ -86,12 +106,16 @@ class Pace:
         return float((predicted * table["count"]).sum()) * self.scale.get(pack, 1.0)
 
 
-def pace(stored: Mapping[str, pd.DataFrame], wanted: Mapping[str, set[str]]) -> Pace:
-    """`Pace` of the stored rows of packs; of a pack that has rows of the code as it is (ids in `wanted`), of those alone."""
+def pace(stored: Mapping[str, pd.DataFrame], wanted: Mapping[str, set[str]], accepted: Sequence[Path] = ()) -> Pace:
+    """`Pace` of the stored rows of packs, of a pack that has rows of the code as it is (ids in `wanted`) of those alone, and of the
+    tables of programs that accepted runs left, where they are.
+    """
     parts = []
     for pack, rows in stored.items():
         if len(rows):
             current = rows[rows["cell_id"].isin(wanted[pack])]
             parts.append((current if len(current) else rows)[[*KEYS, "train_seconds"]].assign(pack=pack))
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in (*KEYS, "pack", "train_seconds")})
-    return Pace(pd.concat(parts, ignore_index=True) if parts else empty)
+    mine = programs(pd.concat(parts, ignore_index=True) if parts else empty)
+    tables = [sealing.read(path) for path in accepted if path.exists()]
+    return Pace(merged(mine, pd.concat(tables, ignore_index=True) if tables else mine.iloc[:0]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from wdbench import datasets, grid, pace, progress, provenance, work
+from wdbench import datasets, grid, judging, pace, progress, provenance, wall, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
@@ -15,12 +15,14 @@ TOLD_APART = ("dataset", "model", "optimiser", "penalty", "l1_ratio", "coupling"
               "batch_size", "decay_mask", "init_scale", "replicate", "decay_phase", "clip", "ema", "beta1", "beta2", "sphere")
 
 
-def report(experiment: Experiment) -> dict[str, Any]:
-    """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, unavailable,
-    without_data: [{pack, cells, core_hours, a100_hours}], ...}.
+def report(experiment: Experiment, cores: int = 1) -> dict[str, Any]:
+    """{packs: [{pack, cells, cached, missing, predicted_minutes}], cells, missing, predicted_minutes, cores, predicted_wall_minutes,
+    unavailable, without_data: [{pack, cells, core_hours, a100_hours}], ...}.
 
-    The prediction is learnt from the stored rows (`pace.py`); where those say nothing of a kind of cell it is the rough cost of its steps
-    (`grid.predicted_seconds`), as always for the packs whose data are not here. a100_hours (`costs.py`): None for models trained in stacks.
+    The prediction is learnt from the stored rows and from the accepted runs (`pace.py`); where those say nothing of a kind of cell it is
+    the rough cost of its steps (`grid.predicted_seconds`), as always for the packs whose data are not here. predicted_minutes: of one
+    core, for training; predicted_wall_minutes: of the run on `cores`, to the report (`wall.py`). a100_hours (`costs.py`): None for models
+    trained in stacks.
     """
     packs, absent = grid.available_packs(experiment)
     store = Store(work.paths(experiment)["store"], provenance.platform_key(experiment.device))
@@ -37,21 +39,46 @@ def report(experiment: Experiment) -> dict[str, Any]:
         stale = rows[~rows["cell_id"].isin(known)]
         entries.append({"pack": pack, "cells": len(ids), "cached": cached, "missing": len(ids) - cached, "stale": len(stale),
                         "stale_by": _why(stale, ids, pack)})
-    known_pace = pace.pace(stored, {pack: set(ids.values()) for pack, ids in wanted.items()})
+    reference = experiment.results / "reference"
+    known_pace = pace.pace(stored, {pack: set(ids.values()) for pack, ids in wanted.items()},
+                           [reference / "pace.csv", reference / experiment.profile / "pace.csv"])
     for entry in entries:
         pack, done = entry["pack"], set(stored[entry["pack"]]["cell_id"])
         missing = [cell for cell, cell_id in wanted[pack].items() if cell_id not in done]
         entry["predicted_minutes"] = known_pace.seconds(pack, missing, rough[pack]) / 60
+    wall_seconds = _wall(experiment, entries, wanted, known_pace, cores)
     elsewhere, here = store.other_platforms(), provenance.platform_facts(experiment.device)
     return {
         "profile": experiment.profile, "packs": entries,
         **{key: sum(e[key] for e in entries) for key in ("cells", "cached", "missing", "stale", "predicted_minutes")},
-        "prediction_rests_on": "stored rows" if all(map(known_pace.knows, packs)) else "the rough cost of a step where no row is stored",
+        "cores": cores, "predicted_wall_minutes": wall_seconds / 60,
+        "prediction_rests_on": _grounds(packs, known_pace, any(map(len, stored.values()))),
         "without_data": [_without_data(experiment, pack, *sizes[pack]) for pack in sorted(set(sizes) - set(packs))],
         "stale_by": {why: sum(e["stale_by"].get(why, 0) for e in entries) for why in ("config", "data", "code")},
         "unavailable": absent, "other_platforms": elsewhere,
         "platforms_differ_in": {name: _differences(store.facts(name), here) for name in elsewhere},
     }
+
+
+def _grounds(packs: list[str], known: pace.Pace, own: bool) -> str:
+    """What the prediction rests on, in words."""
+    if not all(map(known.knows, packs)):
+        return "the rough cost of a step where no row is stored"
+    return "stored rows" if own else "the accepted run's pace"
+
+
+def _wall(experiment: Experiment, entries: list[dict[str, Any]], wanted: dict[str, Any], known: pace.Pace, cores: int) -> float:
+    """Seconds of the whole run. What an oracle solves is priced as the exact cells of its data set are."""
+    todo = {entry["pack"]: 60 * entry["predicted_minutes"] for entry in entries if entry["missing"]}
+    convex = {pack: grid.has_oracle(pack) for pack in todo}
+    problems: dict[str, set[tuple[Any, ...]]] = {}
+    for pack in (pack for pack in todo if convex[pack]):
+        found = problems.setdefault(pack.split("~")[0], set())
+        found |= {(c.dataset, c.replicate, c.model, c.penalty, c.l1_ratio, c.lam, c.lam_unit, c.decay_mask) for c in wanted[pack]}
+    exact = {base: known.own.get(next((f"{base}~{p[2]}~exact" for p in found), ""), 2e-3) for base, found in problems.items()}
+    claims = len(judging.registered_claims(experiment)) if experiment.claims.exists() else 0
+    return wall.seconds(todo, convex, {base: len(found) * exact[base] for base, found in problems.items()},
+                        sum(entry["cells"] for entry in entries), claims, cores)
 
 
 def _why(stale: pd.DataFrame, ids: dict[grid.Cell, str], pack: str) -> dict[str, int]:
@@ -95,7 +122,8 @@ def text(found: dict[str, Any]) -> str:
     """The report for a person."""
     lines = [f"profile {found['profile']}: {found['cells']:,} cells in {len(found['packs'])} packs, "
              f"{found['cached']:,} stored, {found['missing']:,} to train, about {found['predicted_minutes']:.1f} core-minutes "
-             f"({found['prediction_rests_on']})"]
+             f"({found['prediction_rests_on']}); with all else about {found['predicted_wall_minutes']:.1f} minutes on {found['cores']} "
+             f"{'core' if found['cores'] == 1 else 'cores'}"]
     if found["stale"]:
         words = {"config": "this config does not ask for them", "data": "of other data", "code": "of other code"}
         why = ", ".join(f"{count:,} {words[name]}" for name, count in found["stale_by"].items() if count)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wdbench import atomic, frames, judging, sealing, work
+from wdbench import atomic, frames, grid, judging, pace, sealing, work
 from wdbench.comparing import VERDICT_KEYS, changed_verdicts
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
@@ -107,7 +107,15 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
     atomic.write_parquet(reference / "summary.parquet", summary)
+    atomic.write_csv(reference / "pace.csv", _pace(experiment))
     atomic.write_text(readme, text)
+
+
+def _pace(experiment: Experiment) -> pd.DataFrame:
+    """What each program of the run took: `plan` predicts from it where nothing has been trained yet."""
+    packs = {pack: sealing.read(work.paths(experiment)["packs"] / f"{pack}.parquet", columns=[*pace.KEYS, "train_seconds"])
+             for pack in grid.available_packs(experiment)[0]}
+    return pace.programs(pd.concat([rows.assign(pack=pack) for pack, rows in packs.items()], ignore_index=True))
 
 
 def marks(profile: str) -> tuple[str, str]:

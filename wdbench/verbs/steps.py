@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -32,15 +33,16 @@ def init(folder: str, full: bool) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, with one entry a pack.")
+@click.option("--cores", type=click.IntRange(min=1), help="Cores that the wall time is predicted for; all of this machine's otherwise.")
 @with_experiment
-def plan(experiment: Experiment, as_json: bool) -> None:
+def plan(experiment: Experiment, as_json: bool, cores: int | None) -> None:
     """Cells and packs of this config: stored, missing, and what they will cost.
 
     Example: python -m wdbench --profile smoke plan
     """
     from wdbench import planning
 
-    report = planning.report(experiment)
+    report = planning.report(experiment, cores or len(os.sched_getaffinity(0)))
     click.echo(json.dumps(report, indent=1) if as_json else planning.text(report))
 
 
