@@ -39,9 +39,9 @@ def gemm(dtype: torch.dtype) -> float:
     return 2 * SIZE**3 / 1e9 / statistics.median(timeit.repeat(lambda: a @ b, number=1, repeat=7))
 
 
-def farthest(a: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> float:
-    """Largest difference of a weight over the cells that both ways trained."""
-    return max(float(np.abs(a[i] - b[i]).max()) for i in a.keys() & b.keys())
+def apart(a: dict[int, np.ndarray], b: dict[int, np.ndarray]) -> float:
+    """Largest distance |a - b| / |a| of two ways' weights over the cells that both trained."""
+    return max(float(np.linalg.norm(a[i] - b[i]) / np.linalg.norm(a[i])) for i in a.keys() & b.keys())
 
 
 def time_case(case: Case, repeats: int, advance) -> list[dict]:
@@ -59,14 +59,14 @@ def time_case(case: Case, repeats: int, advance) -> list[dict]:
         results = {name: result for name, result in results.items() if result is not None}
         for name, (_, count, found) in results.items():
             assert len(found) == count, f"{case.name}: {name} trained {len(found)} cells of {count}"
-            gap = farthest(results["torch.optim loop"][2], found)
-            assert gap <= case.tolerance, f"{case.name}: {name} and the loop differ by {gap}"
+            gap = apart(results["torch.optim loop"][2], found)
+            assert gap <= case.tolerance, f"{case.name}: weights of {name} and of the loop differ by a share of {gap:.2g}"
         base = results["torch.optim loop"][1] / results["torch.optim loop"][0]
         for name, (taken, count, found) in results.items():
             rate = count / taken
             rows.append({"case": case.name, "way": name, "repeat": repeat, "cells": count, "cells_per_second": rate,
                          "times_the_loop": rate / base, "gflops": case.flops() * rate / 1e9,
-                         "farthest_weight": farthest(results["torch.optim loop"][2], found)})
+                         "apart": apart(results["torch.optim loop"][2], found)})
     return rows
 
 
@@ -76,7 +76,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(
         cells=("cells", "first"), repeats=("repeat", "count"), cells_per_second=("cells_per_second", "median"),
         times_the_loop=("times_the_loop", "median"), lowest=("times_the_loop", "min"), highest=("times_the_loop", "max"),
-        gflops=("gflops", "median"), farthest_weight=("farthest_weight", "max")).reset_index()
+        gflops=("gflops", "median"), apart=("apart", "max")).reset_index()
 
 
 @style.styled
@@ -104,29 +104,31 @@ def main() -> None:
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    rows = []
+    chosen.out.mkdir(parents=True, exist_ok=True)
     with Progress() as progress:
         task = progress.add_task("ways timed", total=chosen.repeats * len(chosen.cases) * len(WAYS))
         for name in chosen.cases:
-            rows += time_case(CASES[name], chosen.repeats, lambda: progress.advance(task))
+            # a case at a time: what has been timed is kept whatever the next one does
+            keep(chosen.out / "repeats.csv", pd.DataFrame(time_case(CASES[name], chosen.repeats, lambda: progress.advance(task))))
         progress.update(task, completed=progress.tasks[0].total)
-    kept = chosen.out / "repeats.csv"
-    table = pd.DataFrame(rows)
-    if kept.exists():
-        # cases that were not timed this time stay as they are
-        before = pd.read_csv(kept)
-        table = pd.concat([before[before["case"].isin(CASES) & ~before["case"].isin(chosen.cases)], table])
-        table = table.sort_values("case", key=lambda names: names.map(list(CASES).index), kind="stable")
+    table = pd.read_csv(chosen.out / "repeats.csv")
     ceilings = {"fp32": gemm(torch.float32), "bf16": gemm(torch.bfloat16)}
     found = summary(table)
     found["share_of_gemm"] = [g / ceilings["bf16" if CASES[c].precision.startswith("bf16") else "fp32"]
                               for g, c in zip(found["gflops"], found["case"], strict=True)]
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(kept, index=False, float_format="%.5g")
     found.to_csv(chosen.out / "compare.csv", index=False, float_format="%.4g")
     (chosen.out / "compare.svg").write_bytes(draw(table))
     print(found.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
     print("matrix product of 1,024 x 1,024, GFLOP/s:", ", ".join(f"{name} {rate:.0f}" for name, rate in ceilings.items()))
+
+
+def keep(path: Path, rows: pd.DataFrame) -> None:
+    """Write the rows of a case in the place of its former ones; of other cases they stay."""
+    if path.exists():
+        before = pd.read_csv(path)
+        rows = pd.concat([before[before["case"].isin(CASES) & ~before["case"].isin(rows["case"])], rows])
+    rows = rows.sort_values("case", key=lambda names: names.map(list(CASES).index), kind="stable")
+    rows.to_csv(path, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":

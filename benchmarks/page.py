@@ -10,7 +10,7 @@ import pandas as pd
 from wdbench import atomic
 
 RESULTS, PAGE = Path("benchmarks/results"), Path("docs/performance.md")
-NAMES = {"cells_per_second": "cells/s", "times_the_loop": "× loop", "farthest_weight": "farthest weight", "share_of_gemm": "of GEMM rate",
+NAMES = {"cells_per_second": "cells/s", "times_the_loop": "× loop", "apart": "weights apart", "share_of_gemm": "of GEMM rate",
          "wdbench_seconds": "wdbench, s", "sklearn_seconds": "scikit-learn, s", "objective_above_ours": "objective above ours",
          "seconds": "s", "core_seconds_a_pack": "core-seconds a further pack", "mib": "MiB", "gflops": "GFLOP/s"}
 

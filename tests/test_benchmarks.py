@@ -10,11 +10,13 @@ import pytest
 
 from benchmarks import compare
 from benchmarks.cases import CASES
-from benchmarks.compare import farthest
+from benchmarks.compare import apart
 from benchmarks.scaling import exponent
 from benchmarks.ways import jax_measured, jax_vmap, loop, stacked
 
 SMALL = {"rows": 130, "steps": 5, "arms": 3, "replicates": 2, "plain": 6, "processes": 1}
+# after five steps, before anything has multiplied the roundings
+EARLY = {"fp32": 1e-4, "bf16_compute": 2e-2}
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "GPT" not in name])
@@ -23,10 +25,10 @@ def test_the_loop_and_the_stack_end_at_the_same_weights(name):
     _, count, found = stacked.train(case)
     _, plain_count, plain = loop.train(case)
     assert count == len(found) == 6 and plain_count == len(plain) == 6
-    assert farthest(plain, found) <= case.tolerance
+    assert apart(plain, found) <= EARLY[case.precision]
     # they have moved, and arms differ: otherwise any two ways would agree
     start = {r: np.concatenate([value.ravel() for key, value in case.start(r).items() if case.decayed(key)]) for r in range(2)}
-    assert farthest(start, found) > 0 and abs(found[0] - found[4]).max() > 0
+    assert max(np.abs(start[case.runs[i].replicate] - w).max() for i, w in found.items()) > 0 and abs(found[0] - found[4]).max() > 0
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed; pip install .[bench]")
@@ -34,7 +36,7 @@ def test_the_loop_and_the_stack_end_at_the_same_weights(name):
 @pytest.mark.parametrize("name", ["linear", "softmax, Adam", "MLP, AdamW"])
 def test_jax_ends_at_the_same_weights(name, way):
     case = replace(CASES[name], **SMALL)
-    assert farthest(loop.train(case)[2], way.train(case)[2]) <= case.tolerance
+    assert apart(loop.train(case)[2], way.train(case)[2]) <= EARLY[case.precision]
 
 
 def fake(seconds, count, weight):
@@ -55,7 +57,7 @@ def test_a_ratio_is_to_the_loop_of_the_same_repeat(monkeypatch):
 def test_ways_that_did_other_work_have_no_ratio(monkeypatch, wrong):
     monkeypatch.setattr(compare, "WAYS", {"wdbench": wrong, "torch.optim loop": fake(1.0, 5, 1.0)})
     monkeypatch.setattr(compare, "stacked", wrong)
-    with pytest.raises(AssertionError, match="differ by|cells of"):
+    with pytest.raises(AssertionError, match="differ by a share|cells of"):
         compare.time_case(CASES["linear"], 1, lambda: None)
 
 
