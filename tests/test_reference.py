@@ -107,6 +107,8 @@ def run_of(path, claims, summary):
     facts = json.loads((path / "manifest.json").read_text())
     facts["tables"]["verdicts.csv"]["sha256"] = hashlib.sha256((path / "verdicts.csv").read_bytes()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(facts))
+    program = {"dataset": "digits", "model": "softmax", "optimiser": "sgd", "precision": "fp32", "steps": 100, "batch_size": 64}
+    sealing.write_parquet(path / "runs.parquet", pd.DataFrame([program | {"replicate": r, "train_seconds": r + 1.0} for r in (0, 1)]))
     sealing.write_csv(path / "summary.csv", pd.DataFrame(summary, columns=["dataset", "metric", "mean"]))
 
 
@@ -120,6 +122,8 @@ def test_accepting_core_and_then_another_profile(tmp_path):
     readme.write_text("\n".join(["head", *reference.marks("core"), "middle", *reference.marks("gpt"), "foot"]))
     reference.accept(experiments.load("config.yaml", results=str(results)), readme=readme)
     reference.accept(experiments.load("config.yaml", "gpt", results=str(results)), readme=readme)
+    program = pd.read_csv(results / "reference/pace.csv").iloc[0]
+    assert (program["pack"], program["seconds"], program["cells"]) == ("digits~softmax~sgd", 1.5, 2)
     lines = readme.read_text().splitlines()
     middle = lines.index("middle")
     assert any("| A |" in line for line in lines[:middle]) and not any("| A |" in line for line in lines[middle:])

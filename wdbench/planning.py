@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from wdbench import datasets, grid, judging, pace, progress, provenance, wall, work
+from wdbench import datasets, grid, pace, progress, provenance, wall, work
 from wdbench.config.experiment import Experiment
 from wdbench.store import Store
 
@@ -76,7 +76,8 @@ def _wall(experiment: Experiment, entries: list[dict[str, Any]], wanted: dict[st
         found = problems.setdefault(pack.split("~")[0], set())
         found |= {(c.dataset, c.replicate, c.model, c.penalty, c.l1_ratio, c.lam, c.lam_unit, c.decay_mask) for c in wanted[pack]}
     exact = {base: known.own.get(next((f"{base}~{p[2]}~exact" for p in found), ""), 2e-3) for base, found in problems.items()}
-    claims = len(judging.registered_claims(experiment)) if experiment.claims.exists() else 0
+    # counted, not read: a plan does not depend on whether the claims are right
+    claims = experiment.claims.read_text(encoding="utf-8", errors="replace").count("- id:") if experiment.claims.is_file() else 0
     return wall.seconds(todo, convex, {base: len(found) * exact[base] for base, found in problems.items()},
                         sum(entry["cells"] for entry in entries), claims, cores)
 

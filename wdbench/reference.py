@@ -14,6 +14,7 @@ from wdbench.comparing import VERDICT_KEYS, changed_verdicts
 from wdbench.config.experiment import Experiment
 from wdbench.errors import UserError
 
+PACK = ["dataset", "model", "optimiser", "replicate"]
 ROUNDING = 1e-6
 """Relative difference of effects without an interval that platforms may leave."""
 
@@ -100,6 +101,7 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
         accepted = sealing.read(core / "summary.parquet")
         # named twice, so that no row of core's is left
         summary = pd.concat([summary, accepted, accepted]).drop_duplicates(keep=False)
+    programs = _pace(where["runs"])
     table = verdict_table(verdicts, titles)
     text = _with_table(Path(readme), marks(experiment.profile), table)
     reference.mkdir(parents=True, exist_ok=True)
@@ -107,15 +109,15 @@ def accept(experiment: Experiment, reference: str | Path | None = None, readme: 
         shutil.copyfile(where[name], reference / where[name].name)
     # 70,000 lines: as Parquet a ninth of the CSV, which every later acceptance would add to the repository again
     atomic.write_parquet(reference / "summary.parquet", summary)
-    atomic.write_csv(reference / "pace.csv", _pace(experiment))
+    atomic.write_csv(reference / "pace.csv", programs)
     atomic.write_text(readme, text)
 
 
-def _pace(experiment: Experiment) -> pd.DataFrame:
-    """What each program of the run took: `plan` predicts from it where nothing has been trained yet."""
-    packs = {pack: sealing.read(work.paths(experiment)["packs"] / f"{pack}.parquet", columns=[*pace.KEYS, "train_seconds"])
-             for pack in grid.available_packs(experiment)[0]}
-    return pace.programs(pd.concat([rows.assign(pack=pack) for pack, rows in packs.items()], ignore_index=True))
+def _pace(runs: Path) -> pd.DataFrame:
+    """What each program of a run took: `plan` predicts from it where nothing has been trained yet."""
+    rows = sealing.read(runs, columns=[*pace.KEYS, "replicate", "train_seconds"])
+    packs = {key: grid.pack_id(*key) for key in rows[PACK].drop_duplicates().itertuples(index=False, name=None)}
+    return pace.programs(rows.assign(pack=[packs[key] for key in rows[PACK].itertuples(index=False, name=None)]))
 
 
 def marks(profile: str) -> tuple[str, str]:
