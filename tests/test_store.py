@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from wdbench import atomic, datasets, provenance
+from wdbench import atomic, datasets, provenance, trees
 from wdbench.errors import UserError
 from wdbench.store import Store
 
@@ -63,12 +63,26 @@ def test_rows_of_another_platform_are_not_mixed_in(tmp_path):
 
 def test_a_comment_changes_no_digest_and_a_formula_does():
     one = 'def f(x):\n    """What."""\n    return 0.5 * x\n'
-    assert provenance.tree(one) == provenance.tree('# why\ndef f(x):\n    """Else."""\n\n    return 0.5*x  # half\n')
-    assert provenance.tree(one) != provenance.tree(one.replace("0.5", "0.25"))
+    assert trees.tree(one) == trees.tree('# why\ndef f(x):\n    """Else."""\n\n    return 0.5*x  # half\n')
+    assert trees.tree(one) != trees.tree(one.replace("0.5", "0.25"))
     typed = "from typing import Any\n" + one.replace("(x)", "(x: Any) -> float")
-    assert provenance.tree(one) == provenance.tree(typed)
+    assert trees.tree(one) == trees.tree(typed)
     # a dataclass makes its fields of annotations
-    assert provenance.tree("class A:\n    x: int = 1") != provenance.tree("class A:\n    x = 1")
+    assert trees.tree("class A:\n    x: int = 1") != trees.tree("class A:\n    x = 1")
+
+
+@pytest.mark.parametrize("harm", [lambda b: b, lambda b: b[:40], lambda b: b"", lambda b: b[:70] + bytes([b[70] ^ 1]) + b[71:]])
+def test_a_kept_tree_is_the_tree_whatever_became_of_its_file(tmp_path, monkeypatch, harm):
+    source = "def f(x):\n    return 0.5 * x\n"
+    monkeypatch.setattr(trees, "FOLDER", tmp_path)
+    first = trees.kept.__wrapped__(source)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(harm(file.read_bytes()))
+    assert first == trees.kept.__wrapped__(source) == trees.tree(source).encode()
+    assert trees.kept.__wrapped__(source.replace("0.5", "0.25")) != first and len(list(tmp_path.iterdir())) == 2
+    # and it is read: a whole file with another content would be believed
+    monkeypatch.setattr(trees, "tree", None)
+    assert trees.kept.__wrapped__(source) == first
 
 
 def test_exact_cells_do_not_depend_on_the_training_code_but_trained_ones_on_both():

@@ -11,7 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from wdbench import rules
+from wdbench import rules, trees
 from wdbench.errors import UserError
 
 PACKAGE = Path(__file__).parent
@@ -36,52 +36,8 @@ def digest(*parts: str) -> str:
         files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
         for file in files:
             state.update(str(file.relative_to(PACKAGE)).encode())
-            state.update(_tree(file.read_text(encoding="utf-8")))
+            state.update(trees.kept(file.read_text(encoding="utf-8")))
     return state.hexdigest()[:16]
-
-
-@cache
-def _tree(source: str) -> bytes:
-    """`tree` of a module, which belongs to several digests."""
-    return tree(source).encode()
-
-
-def tree(source: str) -> str:
-    """Python source as a canonical dump of its syntax tree, without docstrings and without what is there for type checkers alone:
-    annotations of arguments, results and plain variables, and `if TYPE_CHECKING`. A field of a class keeps its annotation, which a
-    dataclass reads.
-    """
-    module = _Untyped().visit(ast.parse(source))
-    for node in ast.walk(module):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(module)
-
-
-class _Untyped(ast.NodeTransformer):
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
-        fields = [child if isinstance(child, ast.AnnAssign) else self.visit(child) for child in node.body]
-        node.body = [child for child in fields if child is not None]
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
-        return ast.Assign([node.target], node.value, lineno=node.lineno) if node.value is not None else None
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else self.generic_visit(node)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom | None:
-        return None if node.module in ("typing", "collections.abc", "numpy.typing") else node
 
 
 @cache
@@ -107,13 +63,14 @@ def governing(model: str, optimiser: str, coupling: str | None = None) -> str:
         own, outside = digest(*parts), [Path(sys.modules[module].__file__), *outside]
     if not outside:
         return own
-    return hashlib.sha256((own + "".join(tree(file.read_text(encoding="utf-8")) for file in outside)).encode()).hexdigest()[:16]
+    return hashlib.sha256((own + "".join(trees.tree(file.read_text(encoding="utf-8")) for file in outside)).encode()).hexdigest()[:16]
 
 
 def outside() -> str:
     """16 hex digits over the files of all couplings from outside; empty where there are none."""
     files = sorted({rules.source(name) for name in rules.couplings})
-    return hashlib.sha256("".join(tree(file.read_text(encoding="utf-8")) for file in files).encode()).hexdigest()[:16] if files else ""
+    text = "".join(trees.tree(file.read_text(encoding="utf-8")) for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if files else ""
 
 
 def siblings(module: str) -> list[str]:
