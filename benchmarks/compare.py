@@ -25,11 +25,11 @@ import torch  # noqa: E402
 from rich.progress import Progress  # noqa: E402
 
 from benchmarks.cases import CASES, Case  # noqa: E402
-from benchmarks.ways import jax_measured, jax_vmap, loop, process, stacked  # noqa: E402
+from benchmarks.ways import jax_measured, jax_vmap, loop, process, stacked, torch_compiled  # noqa: E402
 from wdbench.figures import style  # noqa: E402
 
 WAYS = {"wdbench": stacked, "torch.optim loop": loop, "a process a cell": process, "JAX jit(vmap)": jax_vmap,
-        "JAX, measuring the same": jax_measured}
+        "JAX, measuring the same": jax_measured, "torch.compile": torch_compiled}
 SIZE = 1024
 
 

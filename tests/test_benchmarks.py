@@ -1,6 +1,7 @@
 """The ways of training that the benchmarks time do the same work: small cases, every way that is installed."""
 
 import importlib.util
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from benchmarks import compare
 from benchmarks.cases import CASES
 from benchmarks.compare import apart
 from benchmarks.scaling import exponent
-from benchmarks.ways import jax_measured, jax_vmap, loop, stacked
+from benchmarks.ways import jax_measured, jax_vmap, loop, stacked, torch_compiled
 
 SMALL = {"rows": 130, "steps": 5, "arms": 3, "replicates": 2, "plain": 6, "processes": 1}
 # after five steps, before anything has multiplied the roundings
@@ -37,6 +38,12 @@ def test_the_loop_and_the_stack_end_at_the_same_weights(name):
 def test_jax_ends_at_the_same_weights(name, way):
     case = replace(CASES[name], **SMALL)
     assert apart(loop.train(case)[2], way.train(case)[2]) <= EARLY[case.precision]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_the_compiled_step_ends_at_the_same_weights():
+    case = replace(CASES["MLP, AdamW"], **SMALL)
+    assert apart(loop.train(case)[2], torch_compiled.train(case)[2]) <= EARLY[case.precision]
 
 
 def fake(seconds, count, weight):
