@@ -1,3 +1,5 @@
+from tried import pytest_terminal_summary, tried  # noqa: F401  (here: a process that only gathers reports loads no other conftest)
+
 from wdbench import provenance
 
 provenance.one_thread()

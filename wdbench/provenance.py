@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -132,7 +133,12 @@ def siblings(module: str) -> list[str]:
 @cache
 def platform_key(device: str = "cpu") -> str:
     """What besides code and data decides bits: torch, numpy, scipy and scikit-learn builds, vector instructions, and the GPU used."""
-    return hashlib.sha256(json.dumps(platform_facts(device), sort_keys=True).encode()).hexdigest()[:12]
+    return key(platform_facts(device))
+
+
+def key(facts: Mapping[str, str]) -> str:
+    """12 hex digits that stand for a platform's facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache

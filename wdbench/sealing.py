@@ -76,9 +76,9 @@ def manifest(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def set_aside(path: Path) -> None:
-    """Move a damaged file into `damaged/` of its folder and say so; of two processes that find it the second does nothing."""
-    aside = path.parent / "damaged" / path.name
+def set_aside(path: Path, folder: Path | None = None) -> None:
+    """Move a damaged file into `damaged/` of its folder, or of `folder`, and say so; of two processes that find it the second does nothing."""
+    aside = (folder or path.parent) / "damaged" / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.replace(aside)
@@ -87,10 +87,13 @@ def set_aside(path: Path) -> None:
     print(f"warning: {path}: damaged; set aside as {aside} and made again", file=sys.stderr)
 
 
-def damaged(folder: Path) -> list[Path]:
-    """Files of `folder` whose bytes are not those whose sum lies in its `checksums`; without those that are gone."""
+def damaged(folder: Path, sums: Path | None = None) -> list[Path]:
+    """Files of `folder` whose bytes are not those whose sum lies in its `checksums`; without those that are gone.
+
+    sums: the folder with those sums, for copies of files that are sealed elsewhere.
+    """
     found = []
-    for beside in sorted((folder / FOLDER).glob("*")):
+    for beside in sorted((sums or folder / FOLDER).glob("*")):
         path = folder / beside.name
         try:
             if _sum(path.read_bytes()) != beside.read_text(encoding="utf-8", errors="replace").strip():

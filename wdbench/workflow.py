@@ -7,11 +7,13 @@ would then start a job; the digest of the syntax tree changes only when the code
 import hashlib
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
-from wdbench import datasets, grid, plugins, project, provenance, sealing
+from wdbench import atomic, datasets, grid, plugins, project, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -73,8 +75,9 @@ class Workflow:
     def set_damaged_aside(self) -> None:
         """Move every file of the run whose bytes are not those that were written out of the way, so that it is made again.
 
-        A figure takes the list of figures with it, which is what Snakemake knows of them. Only for a workflow that is alone here: a file
-        that is being replaced has for a moment the sum of the one before it.
+        A figure takes the list of figures with it, which is what Snakemake knows of them, and a copy in the gallery the whole gallery.
+        Only for a workflow that is alone here: a file that is being replaced has for a moment the sum of the one before it. What killed
+        writers left goes as well.
         """
         folders = (self.experiment.folder, *(paths(self.experiment)[name] for name in ("packs", "oracles", "figures")))
         for folder in folders:
@@ -83,6 +86,16 @@ class Workflow:
                 found = list(dict.fromkeys([*found, folder / "index.csv"]))
             for path in found:
                 sealing.set_aside(path)
+        gallery = Path(self.path("gallery"))
+        copies = sealing.damaged(gallery, paths(self.experiment)["figures"] / sealing.FOLDER)
+        for path in copies:
+            sealing.set_aside(path, paths(self.experiment)["figures"])
+        if copies:
+            shutil.rmtree(gallery)
+        for folder in (*folders, paths(self.experiment)["progress"]):
+            atomic.sweep(folder)
+            atomic.sweep(folder / sealing.FOLDER)
+        atomic.sweep(paths(self.experiment)["store"], below=True)
 
     def pack_files(self) -> list[str]:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
