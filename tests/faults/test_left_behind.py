@@ -46,7 +46,7 @@ def test_the_next_workflow_sweeps_what_the_last_one_left(half_written, tmp_path,
     process, path = half_written
     process.kill()
     process.wait()
-    (tmp_path / "config.yaml").write_text("results: results\nstudies: {s: {datasets: [noisy], penalties: [none], lambda: {}, replicates: 2}}\n")
+    (tmp_path / "config.yaml").write_text("studies: {s: {datasets: [noisy], penalties: [none], lambda: {}, replicates: 2}}\n")
     monkeypatch.chdir(tmp_path)
     assert len(list(path.parent.iterdir())) == 1
     Workflow({}).set_damaged_aside()
