@@ -74,17 +74,26 @@ class Progress:
         for pack, digest in self.digests.items():
             path = self.folder / f"{pack}.json"
             try:
-                state = json.loads(path.read_bytes())
-                if state.pop("sum") != _sum(state):
-                    raise ValueError
-            except OSError:
+                state = read(path)
+            except FileNotFoundError:
                 continue
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except sealing.Damaged:
                 sealing.set_aside(path)
                 continue
             if state["cells"] == digest:
                 states[pack] = state
         return states
+
+
+def read(path: Path) -> dict[str, Any]:
+    """How far a pack is. Raises FileNotFoundError, and sealing.Damaged where the file is not what was written."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_bytes())
+        if state.pop("sum") == _sum(state):
+            return state
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise sealing.Damaged(f"{path}: damaged; it is written again by the next run")
 
 
 def _sum(state: dict[str, Any]) -> str:

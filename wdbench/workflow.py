@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from wdbench import atomic, datasets, grid, plugins, project, provenance, sealing
+from wdbench import atomic, datasets, grid, plugins, progress, project, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -86,16 +86,21 @@ class Workflow:
                 found = list(dict.fromkeys([*found, folder / "index.csv"]))
             for path in found:
                 sealing.set_aside(path)
-        gallery = Path(self.path("gallery"))
-        copies = sealing.damaged(gallery, paths(self.experiment)["figures"] / sealing.FOLDER)
+        where, gallery = paths(self.experiment), Path(self.path("gallery"))
+        copies = sealing.damaged(gallery, where["figures"] / sealing.FOLDER)
         for path in copies:
-            sealing.set_aside(path, paths(self.experiment)["figures"])
+            sealing.set_aside(path, where["folder"])
         if copies:
             shutil.rmtree(gallery)
-        for folder in (*folders, paths(self.experiment)["progress"]):
+        for path in sorted(where["progress"].glob("*.json")):
+            try:
+                progress.read(path)
+            except sealing.Damaged:
+                sealing.set_aside(path)
+        for folder in (*folders, where["progress"]):
             atomic.sweep(folder)
             atomic.sweep(folder / sealing.FOLDER)
-        atomic.sweep(paths(self.experiment)["store"], below=True)
+        atomic.sweep(where["store"], below=True)
 
     def pack_files(self) -> list[str]:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
