@@ -18,8 +18,8 @@ WAIT = 8.0
 """Seconds that a job may go on after its workflow is gone (it looks every 2)."""
 
 
-SLOW = ("torch_flags.csv", "data_checks.csv")
-"""Tables of half a short run's time, on which no other one rests."""
+SLOW = ("torch_flags.csv", "data_checks.csv", "identities.csv")
+"""Tables of half a short run's time, which rest on no cell."""
 
 
 def begun(folder: Path, undisturbed: Path) -> Path:

@@ -1,7 +1,7 @@
 """Every kind of file in results/ and in the data cache, damaged in four ways: named, set aside, made again, and never read as data.
 
-FILES is all that a run leaves: a file that no pattern there covers fails the test. All four ways to damage each kind in `make test-faults`,
-the ways in turn in `make test`.
+FILES is all that a run leaves: a file that no pattern there covers fails the test. All four ways to damage each kind in `make test-faults`;
+one a kind, the ways in turn, in `make test`.
 """
 
 import hashlib
@@ -104,49 +104,37 @@ def test_no_file_of_a_run_is_of_a_kind_that_is_not_damaged_here(undisturbed):
     assert {*FILES} - {pattern for pattern, _ in files(undisturbed[0])} <= {"store/*/*/supports-*.parquet", "smoke/packs/*.parquet"}
 
 
-WAYS = [[way] for way in DAMAGE] if processes.FULL else [list(DAMAGE)]
-each_way = pytest.mark.parametrize("ways", WAYS, ids=" and ".join)
+CASES = [(patterns, [way]) for patterns in ([*SEALED, *UNREAD], [*SUMS, *STORE]) for way in DAMAGE] if processes.FULL else \
+    [(FILES, list(DAMAGE))]
 
 
-@each_way
-def test_what_a_run_made_is_named_set_aside_and_made_again(undisturbed, another, copied, tried, ways):
-    """Packs, too, are damaged and left where they are."""
+@pytest.mark.parametrize(("patterns", "ways"), CASES)
+def test_damage_is_named_set_aside_and_made_good(undisturbed, another, copied, tried, patterns, ways):
+    """Packs, too, are damaged and left where they are. The store is read for a pack that is made again, as one is whose sum is damaged."""
     expected = undisturbed[1]
     before = {path: path.read_bytes() for path in smoke.stored(copied)}
-    found = hurt(copied, [*SEALED, *UNREAD], ways, another, tried)
+    unread = victims(copied, UNREAD).values()
+    if STORE[0] in patterns:
+        for path in [*(copied / "results/smoke").glob("packs/checksums/*"), *(copied / "results/smoke").glob("oracle/checksums/*")]:
+            path.write_text("x")
+    found = hurt(copied, patterns, ways, another, tried)
     output = smoke.snakemake(copied)
     for path, content in found.items():
-        if path in victims(copied, UNREAD).values():
+        place, results = path.parent, copied / "results"
+        if path in unread:
             continue
-        assert f"{path.relative_to(copied)}: damaged; set aside" in output, path
-        folder = copied / "results/smoke" if path.parent.name == "gallery" else path.parent
-        # of two files of a name the later one stays
-        assert (folder / "damaged" / path.name).read_bytes() == content, path
-    assert smoke.digests(copied) == expected
-    # nothing was trained for it
-    assert {path: path.read_bytes() for path in smoke.stored(copied)} == before
-    assert all(path.read_bytes() != content for path, content in found.items() if path.suffix != ".log" and "gallery" not in str(path))
-
-
-@each_way
-def test_sums_and_the_store_are_named_and_made_again(undisturbed, another, copied, tried, ways):
-    """What is in the store is read for a pack that is made again, as one is whose sum is damaged: all of them here."""
-    expected = undisturbed[1]
-    found = hurt(copied, SUMS, ways, another, tried)
-    for path in (copied / "results/smoke/packs/checksums").iterdir():
-        found.setdefault(path, path.write_bytes(b"x") and b"x")
-    for path in (copied / "results/smoke/oracle/checksums").iterdir():
-        found.setdefault(path, path.write_bytes(b"x") and b"x")
-    stored = hurt(copied, STORE, ways, another, tried)
-    output = smoke.snakemake(copied)
-    for path in found:
-        assert f"{path.parent.parent.relative_to(copied)}/{path.name}: damaged; set aside" in output, path
-    for path, content in stored.items():
+        if place.name == "checksums":
+            assert f"{place.parent.relative_to(copied)}/{path.name}: damaged; set aside" in output, path
+            continue
         assert str(path.relative_to(copied)) in output, path
-        aside = path.parent / "damaged" / path.name if path.name == "platform.json" else \
-            copied / "results/store/damaged" / f"{path.parent.name}-{path.name}"
-        assert aside.read_bytes() == content
+        aside = results / "store/damaged" / f"{place.name}-{path.name}" if path.match("store/*/*/*-*.parquet") else \
+            results / "smoke/damaged" / path.name if place.name == "gallery" else place / "damaged" / path.name
+        assert aside.read_bytes() == content, path
+        assert not path.exists() or path.read_bytes() != content, path
     assert smoke.digests(copied) == expected
+    if STORE[0] not in patterns:
+        # nothing was trained for it
+        assert {path: path.read_bytes() for path in smoke.stored(copied)} == before
 
 
 def sha256(content):
