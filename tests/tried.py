@@ -31,5 +31,5 @@ def pytest_terminal_summary(terminalreporter):
     if totals:
         terminalreporter.section("faults tried")
     for group, kinds in sorted(totals.items()):
-        each = ", ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
+        each = "; ".join(f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
         terminalreporter.write_line(f"{sum(kinds.values()):,} {group}: {each}")

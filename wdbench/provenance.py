@@ -162,7 +162,7 @@ def platform_facts(device: str = "cpu") -> dict[str, str]:
 def commit(folder: str | Path = ".") -> dict[str, str | bool | None]:
     """Commit, whether the tree differs from it, and its date; None where this is no git checkout."""
     def git(*words: str) -> str | None:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     return {

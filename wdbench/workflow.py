@@ -139,7 +139,7 @@ class Workflow:
     def registration(self) -> str:
         """Digest of the committed ledger of claims, if there is one."""
         ledger = self.experiment.ledger
-        return _digest(ledger.read_text()) if ledger.exists() else "none"
+        return _digest(ledger.read_text(encoding="utf-8")) if ledger.exists() else "none"
 
     @property
     def identities(self) -> str:
@@ -158,12 +158,12 @@ class Workflow:
     def evidence(self) -> str:
         """Digest of the tables beside the run's own that the report shows."""
         found = (evidence(self.experiment, name) for name in ("calibration", "replication", "published"))
-        return _digest(*("none" if path is None else path.read_text() for path in found))
+        return _digest(*("none" if path is None else path.read_text(encoding="utf-8") for path in found))
 
     @property
     def templates(self) -> str:
         root = provenance.PACKAGE / "report"
-        return _digest(*(f.read_text() for f in sorted(root.rglob("*")) if f.suffix in (".html", ".css", ".js", ".jinja")))
+        return _digest(*(f.read_text(encoding="utf-8") for f in sorted(root.rglob("*")) if f.suffix in (".html", ".css", ".js", ".jinja")))
 
 
 def _digest(*parts: str) -> str:

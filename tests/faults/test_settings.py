@@ -3,6 +3,7 @@
 `make test` changes them all at once, where one that mattered would show as well; `make test-faults` one after the other.
 """
 
+import ast
 import functools
 import json
 import os
@@ -117,7 +118,7 @@ SETTINGS = {"one core": one_core, "four cores": four_cores, "packs in another or
 @pytest.mark.parametrize("name", SETTINGS if processes.FULL else ["all at once"])
 def test_tables_and_figures_have_the_same_bytes(undisturbed, tmp_path, tried, name):
     whole, expected, _ = undisturbed
-    folder = processes.begun(tmp_path / ("a place with ünïcode" if "ASCII" not in name else "plain"), whole)
+    folder = processes.begun(tmp_path / "a place with ünïcode", whole)
     SETTINGS.get(name, everything)(folder)
     tried("settings", name)
     assert smoke.digests(folder) == expected
@@ -171,3 +172,16 @@ def test_rows_do_not_depend_on_the_size_of_a_chunk(tmp_path, monkeypatch, tried,
         tables.append(pd.read_parquet(work.train(found, "noisy~linear~sgd")).drop(columns="train_seconds"))
     tried("settings", "chunk sizes")
     pd.testing.assert_frame_equal(*tables, check_exact=True)
+
+
+def test_no_text_is_read_or_written_in_the_language_s_own_encoding():
+    """Where the machine is set to plain ASCII, or to Latin 1, files are UTF-8 all the same."""
+    bare = []
+    for file in sorted((smoke.ROOT / "wdbench").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and not any(word.arg == "encoding" for word in node.keywords):
+                name = getattr(node.func, "attr", getattr(node.func, "id", None))
+                text = any(word.arg == "text" and getattr(word.value, "value", None) is True for word in node.keywords)
+                if name == "read_text" and not node.args or name == "run" and text:
+                    bare.append(f"{file.relative_to(smoke.ROOT)}:{node.lineno}: {name}")
+    assert bare == []
