@@ -39,7 +39,7 @@ def diff(a: str | Path, b: str | Path) -> bool:
             raise UserError(f"diff: value {str(side)!r}: no such folder; valid: two result folders, each with a verdicts.csv")
     same = True
     if (left / "runs.parquet").exists() and (right / "runs.parquet").exists():
-        one, two = (sealing.read(f / "runs.parquet").set_index("cell_id") for f in (left, right))
+        one, two = (_runs(f / "runs.parquet") for f in (left, right))
         only = (len(one.index.difference(two.index)), len(two.index.difference(one.index)))
         shared = one.index.intersection(two.index)
         columns = [c for c in one if c in two and c not in dictionary.TIMED]
@@ -57,6 +57,15 @@ def diff(a: str | Path, b: str | Path) -> bool:
     return same and changed.empty
 
 
+def _runs(path: Path) -> pd.DataFrame:
+    """Runs by cell. Raises UserError where a cell has two rows."""
+    found = sealing.read(path, ["cell_id"]).set_index("cell_id")
+    if found.index.has_duplicates:
+        twice = found.index[found.index.duplicated()][0]
+        raise UserError(f"{path}: cell_id: value {twice!r}: stands in two rows; valid: one row a cell")
+    return found
+
+
 def changed_verdicts(a: Path, b: Path) -> pd.DataFrame:
     """claim_id, dataset, verdict_a, verdict_b of the verdicts of two folders that differ. Raises UserError for a missing table."""
     tables = []
@@ -64,7 +73,8 @@ def changed_verdicts(a: Path, b: Path) -> pd.DataFrame:
         path = folder / "verdicts.csv"
         if not path.exists():
             raise UserError(f"{path}: missing; a result folder has a verdicts.csv")
-        tables.append(sealing.read(path)[[*VERDICT_KEYS, "verdict"]])
+        # as text: a column that damage left empty would be read as numbers
+        tables.append(sealing.read(path, [*VERDICT_KEYS, "verdict"], dtype=str, keep_default_na=False)[[*VERDICT_KEYS, "verdict"]])
     both = tables[0].merge(tables[1], on=VERDICT_KEYS, how="outer", suffixes=("_a", "_b")).fillna("(absent)")
     return both[both["verdict_a"] != both["verdict_b"]]
 

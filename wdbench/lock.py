@@ -30,7 +30,10 @@ def hold(folder: str | Path = ".snakemake", alone: Callable[[], None] = lambda: 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pass
+        others = [pid for pid in _holders(descriptor) if pid not in _ancestors()]
+        if others:
+            print(f"wdbench: another workflow is at work in this folder: process {' and '.join(map(str, others))}; if Snakemake refuses "
+                  "below, it makes the same files: wait until it has ended, then give the command again", file=sys.stderr)
     else:
         locks = folder / "locks"
         lifted = locks.is_dir() and any(locks.iterdir())
@@ -41,3 +44,27 @@ def hold(folder: str | Path = ".snakemake", alone: Callable[[], None] = lambda: 
         alone()
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     return lifted
+
+
+def _holders(descriptor: int) -> list[int]:
+    """Processes of this machine that hold the lock, as the kernel lists them."""
+    held = os.fstat(descriptor)
+    # 1: FLOCK  ADVISORY  READ 4711 fd:01:1234567 0 EOF
+    place = f"{os.major(held.st_dev):02x}:{os.minor(held.st_dev):02x}:{held.st_ino}"
+    try:
+        lines = [line.split() for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return []
+    return sorted({int(words[4]) for words in lines if words[1] == "FLOCK" and words[5] == place and int(words[4]) not in (0, os.getpid())})
+
+
+def _ancestors() -> set[int]:
+    """This process' parent and those above it: Snakemake evaluates the Snakefile again in processes that it starts."""
+    found, pid = set(), os.getppid()
+    while pid > 1 and pid not in found:
+        found.add(pid)
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
+        except OSError:
+            break
+    return found

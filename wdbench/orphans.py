@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from wdbench import provenance
@@ -19,8 +20,31 @@ def stop_if_orphaned() -> None:
     Raises UserError once the process that WDBENCH_PARENT names is gone.
     """
     parent = os.environ.get("WDBENCH_PARENT", "")
-    if parent.isdigit() and not Path(f"/proc/{parent}").exists() and Path("/proc/self").exists():
+    if parent.isdigit() and Path("/proc/self/stat").exists() and not _is_master(parent):
         raise UserError("the workflow that started this job is gone; stopped after the last finished chunk")
+
+
+def _is_master(pid: str) -> bool:
+    """Whether `pid` computes, and did so before this process began: an id that was given away again since belongs to a younger one."""
+    found = _state_and_start(pid)
+    # one that is dead keeps its id until its own parent asks for its exit code, which some containers' first process never does
+    return found is not None and found[0] not in "ZX" and found[1] <= _begun()
+
+
+@cache
+def _begun() -> int:
+    found = _state_and_start("self")
+    return found[1] if found is not None else 0
+
+
+def _state_and_start(pid: str) -> tuple[str, int] | None:
+    """A process' state, and when it began in clock ticks since the machine did; None where there is none of that id."""
+    try:
+        # the name before the last bracket may hold blanks and brackets of its own
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[19])
 
 
 def stop_with_workflow() -> None:

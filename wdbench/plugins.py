@@ -29,12 +29,12 @@ def load(names: tuple[str, ...], source: str = "config.yaml") -> None:
         except SyntaxError as error:
             raise UserError(f"{error.filename or name} line {error.lineno}: is not valid Python: {error.msg}") from None
         # whatever else a plugin's own code raises is a mistake in that file, not in the package
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             raise UserError(f"{_place(name, error)}: {' '.join(text.split())}") from None
 
 
-def _place(name: str, error: Exception) -> str:
+def _place(name: str, error: BaseException) -> str:
     """File of a plugin and the last of its lines that the error went through."""
     found = importlib.util.find_spec(name)
     file = found.origin if found is not None else None

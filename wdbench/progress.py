@@ -1,5 +1,6 @@
 """How far a run is, told by whichever job finishes a chunk; predicted cost of the packs."""
 
+import hashlib
 import json
 import sys
 import time
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wdbench import atomic, grid
+from wdbench import atomic, grid, sealing
 from wdbench.config.experiment import Experiment
 
 SAID_EVERY = 5.0
@@ -44,7 +45,7 @@ class Progress:
         state = {"cells": self.digests[self.pack], "done": self.done, "cached": self.cached,
                  "total": self.total, "finished": finished,
                  "seconds": time.time() - self.started, "updated": time.time()}
-        atomic.write_text(self.folder / f"{self.pack}.json", json.dumps(state))
+        atomic.write_text(self.folder / f"{self.pack}.json", json.dumps({**state, "sum": _sum(state)}))
 
     def _say(self) -> None:
         states = self._states()
@@ -71,13 +72,32 @@ class Progress:
         """State of every pack that a job has begun with the cells of this plan; one that is being replaced is passed over."""
         states = {}
         for pack, digest in self.digests.items():
+            path = self.folder / f"{pack}.json"
             try:
-                state = json.loads((self.folder / f"{pack}.json").read_text())
-            except (OSError, ValueError):
+                state = read(path)
+            except FileNotFoundError:
                 continue
-            if state.get("cells") == digest:
+            except sealing.Damaged:
+                sealing.set_aside(path)
+                continue
+            if state["cells"] == digest:
                 states[pack] = state
         return states
+
+
+def read(path: Path) -> dict[str, Any]:
+    """How far a pack is. Raises FileNotFoundError, and sealing.Damaged where the file is not what was written."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_bytes())
+        if state.pop("sum") == _sum(state):
+            return state
+    except (AttributeError, KeyError, TypeError, ValueError):
+        pass
+    raise sealing.Damaged(f"{path}: damaged; it is written again by the next run")
+
+
+def _sum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sizes(experiment: Experiment) -> dict[str, tuple[int, float]]:

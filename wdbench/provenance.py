@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -89,7 +90,12 @@ def siblings(module: str) -> list[str]:
 @cache
 def platform_key(device: str = "cpu") -> str:
     """What besides code and data decides bits: torch, numpy, scipy and scikit-learn builds, vector instructions, and the GPU used."""
-    return hashlib.sha256(json.dumps(platform_facts(device), sort_keys=True).encode()).hexdigest()[:12]
+    return key(platform_facts(device))
+
+
+def key(facts: Mapping[str, str]) -> str:
+    """12 hex digits that stand for a platform's facts."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache
@@ -113,7 +119,7 @@ def platform_facts(device: str = "cpu") -> dict[str, str]:
 def commit(folder: str | Path = ".") -> dict[str, str | bool | None]:
     """Commit, whether the tree differs from it, and its date; None where this is no git checkout."""
     def git(*words: str) -> str | None:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, encoding="utf-8", errors="replace", check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     return {

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,19 @@ def content(path: str | Path) -> bytes:
     return found
 
 
-def read(path: str | Path, **options: Any) -> pd.DataFrame:
-    """A table, checked; options: those of pandas for its format. Raises as `content`, and Damaged where it cannot be parsed."""
+def read(path: str | Path, needed: Sequence[str] = (), **options: Any) -> pd.DataFrame:
+    """A table, checked; options: those of pandas for its format. Raises as `content`, and Damaged where it cannot be parsed or lacks one
+    of the columns `needed`.
+    """
     path = Path(path)
+    found = _parsed(path, options)
+    missing = [name for name in needed if name not in found]
+    if missing:
+        raise Damaged(f"{path}: damaged (it has no column {missing[0]!r}, and must have {', '.join(needed)}); {_cure(path)}")
+    return found
+
+
+def _parsed(path: Path, options: dict[str, Any]) -> pd.DataFrame:
     stream = io.BytesIO(content(path))
     try:
         return pd.read_parquet(stream, **options) if path.suffix == ".parquet" else pd.read_csv(stream, low_memory=False, **options)
@@ -76,9 +87,9 @@ def manifest(folder: str | Path) -> dict[str, Any]:
     return found
 
 
-def set_aside(path: Path) -> None:
-    """Move a damaged file into `damaged/` of its folder and say so; of two processes that find it the second does nothing."""
-    aside = path.parent / "damaged" / path.name
+def set_aside(path: Path, folder: Path | None = None) -> None:
+    """Move a damaged file into `damaged/` of its folder, or of `folder`, and say so; of two processes the second does nothing."""
+    aside = (folder or path.parent) / "damaged" / path.name
     aside.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.replace(aside)
@@ -87,10 +98,13 @@ def set_aside(path: Path) -> None:
     print(f"warning: {path}: damaged; set aside as {aside} and made again", file=sys.stderr)
 
 
-def damaged(folder: Path) -> list[Path]:
-    """Files of `folder` whose bytes are not those whose sum lies in its `checksums`; without those that are gone."""
+def damaged(folder: Path, sums: Path | None = None) -> list[Path]:
+    """Files of `folder` whose bytes are not those whose sum lies in its `checksums`; without those that are gone.
+
+    sums: the folder with those sums, for copies of files that are sealed elsewhere.
+    """
     found = []
-    for beside in sorted((folder / FOLDER).glob("*")):
+    for beside in sorted((sums or folder / FOLDER).glob("*")):
         path = folder / beside.name
         try:
             if _sum(path.read_bytes()) != beside.read_text(encoding="utf-8", errors="replace").strip():

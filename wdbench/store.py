@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from wdbench import atomic
+from wdbench import atomic, provenance, sealing
 
 KINDS = ("trajectories", "supports", "rows")
 # a file costs as much as dozens of small cells; what is held back is all that a killed job loses
@@ -81,18 +81,29 @@ class Store:
         return pd.read_parquet(io.BytesIO(content))
 
     def describe(self, facts: dict[str, str]) -> None:
-        """Write down what the platform's key stands for, once, for whoever finds its rows from another one."""
-        path = self.folder / FACTS
-        if not path.exists():
-            atomic.write_text(path, json.dumps(facts, indent=1, sort_keys=True))
+        """Write down what the platform's key stands for, once, for whoever finds its rows from another one; again where it is damaged."""
+        path, text = self.folder / FACTS, json.dumps(facts, indent=1, sort_keys=True)
+        try:
+            if path.read_bytes() == text.encode():
+                return
+            sealing.set_aside(path)
+        except FileNotFoundError:
+            pass
+        atomic.write_text(path, text)
 
     def facts(self, platform: str) -> dict[str, str]:
-        """What `describe` wrote of a platform; empty where it did not, or where the file is damaged."""
+        """What `describe` wrote of a platform; empty, and said, where that is not what the platform's key was made from."""
+        path = self.root / platform / FACTS
         try:
-            found = json.loads((self.root / platform / FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
             return {}
-        return found if isinstance(found, dict) else {}
+        except (OSError, ValueError):
+            found = None
+        if isinstance(found, dict) and provenance.key(found) == platform:
+            return found
+        print(f"warning: {path}: damaged; what its rows differ in cannot be said", file=sys.stderr)
+        return {}
 
     def other_platforms(self) -> dict[str, int]:
         """platform key -> stored chunk files of other platforms, which are never mixed into results."""

@@ -7,11 +7,13 @@ would then start a job; the digest of the syntax tree changes only when the code
 import hashlib
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
-from wdbench import datasets, grid, plugins, project, provenance, sealing
+from wdbench import atomic, datasets, grid, plugins, progress, project, provenance, sealing
 from wdbench.config import experiment as experiments
 from wdbench.errors import UserError
 from wdbench.work import evidence, paths
@@ -73,8 +75,9 @@ class Workflow:
     def set_damaged_aside(self) -> None:
         """Move every file of the run whose bytes are not those that were written out of the way, so that it is made again.
 
-        A figure takes the list of figures with it, which is what Snakemake knows of them. Only for a workflow that is alone here: a file
-        that is being replaced has for a moment the sum of the one before it.
+        A figure takes the list of figures with it, which is what Snakemake knows of them, and a copy in the gallery the whole gallery.
+        Only for a workflow that is alone here: a file that is being replaced has for a moment the sum of the one before it. What killed
+        writers left goes as well.
         """
         folders = (self.experiment.folder, *(paths(self.experiment)[name] for name in ("packs", "oracles", "figures")))
         for folder in folders:
@@ -83,6 +86,21 @@ class Workflow:
                 found = list(dict.fromkeys([*found, folder / "index.csv"]))
             for path in found:
                 sealing.set_aside(path)
+        where, gallery = paths(self.experiment), Path(self.path("gallery"))
+        copies = sealing.damaged(gallery, where["figures"] / sealing.FOLDER)
+        for path in copies:
+            sealing.set_aside(path, where["folder"])
+        if copies:
+            shutil.rmtree(gallery)
+        for path in sorted(where["progress"].glob("*.json")):
+            try:
+                progress.read(path)
+            except sealing.Damaged:
+                sealing.set_aside(path)
+        for folder in (*folders, where["progress"]):
+            atomic.sweep(folder)
+            atomic.sweep(folder / sealing.FOLDER)
+        atomic.sweep(where["store"], below=True)
 
     def pack_files(self) -> list[str]:
         return [self.path(f"packs/{pack}.parquet") for pack in self.packs]
@@ -121,7 +139,7 @@ class Workflow:
     def registration(self) -> str:
         """Digest of the committed ledger of claims, if there is one."""
         ledger = self.experiment.ledger
-        return _digest(ledger.read_text()) if ledger.exists() else "none"
+        return _digest(ledger.read_text(encoding="utf-8")) if ledger.exists() else "none"
 
     @property
     def identities(self) -> str:
@@ -140,12 +158,12 @@ class Workflow:
     def evidence(self) -> str:
         """Digest of the tables beside the run's own that the report shows."""
         found = (evidence(self.experiment, name) for name in ("calibration", "replication", "published"))
-        return _digest(*("none" if path is None else path.read_text() for path in found))
+        return _digest(*("none" if path is None else path.read_text(encoding="utf-8") for path in found))
 
     @property
     def templates(self) -> str:
         root = provenance.PACKAGE / "report"
-        return _digest(*(f.read_text() for f in sorted(root.rglob("*")) if f.suffix in (".html", ".css", ".js", ".jinja")))
+        return _digest(*(f.read_text(encoding="utf-8") for f in sorted(root.rglob("*")) if f.suffix in (".html", ".css", ".js", ".jinja")))
 
 
 def _digest(*parts: str) -> str:

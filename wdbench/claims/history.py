@@ -52,7 +52,8 @@ def commits(ledger: Path) -> dict[tuple[str, str], tuple[str, str]]:
 
 def _git(ledger: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", *words], cwd=ledger.resolve().parent, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", *words], cwd=ledger.resolve().parent, capture_output=True, encoding="utf-8", errors="replace",
+                              check=False)
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""

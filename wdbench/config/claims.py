@@ -93,8 +93,11 @@ class Claim(Frozen):
     @field_validator("cases", "conditions")
     @classmethod
     def _filters(cls, value: dict[str, str]) -> dict[str, str]:
-        for text in value.values():
-            formula(filters.parse, text)
+        for name, text in value.items():
+            try:
+                formula(filters.parse, text)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
         return value
 
     @field_validator("metric")

@@ -111,7 +111,7 @@ def _pip_download(archive: Archive, scratch: Path) -> Path:
         "-r",
         str(requirements),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
         errors = [line for line in lines if "ERROR" in line or "No module named" in line] or lines

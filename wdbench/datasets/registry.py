@@ -222,9 +222,7 @@ def load(name: str) -> Dataset:
 @cache
 def _load_cached(name: str) -> Dataset:
     found = entry(name)
-    data = found.load()
-    if found.provider == "plugin":
-        data = _completed(found, data)
+    data = _of_plugin(found) if found.provider == "plugin" else found.load()
     if found.data_sha256 and data.sha256 != found.data_sha256:
         raise UserError(
             f"data set {name}: sha256 of the loaded values: {data.sha256}; valid: {found.data_sha256}"
@@ -232,18 +230,36 @@ def _load_cached(name: str) -> Dataset:
     return data
 
 
+def _of_plugin(found: Entry) -> Dataset:
+    try:
+        data = found.load()
+    except UserError:
+        raise
+    # whatever code from outside raises is a mistake there
+    except Exception as error:
+        raise UserError(
+            f"data set {found.id}: its loader failed ({type(error).__name__}: {' '.join(str(error).split())}); "
+            f"valid: a function that returns a Dataset"
+        ) from error
+    return _completed(found, data)
+
+
 def _completed(found: Entry, data: Dataset) -> Dataset:
     """What a plugin's loader returned, checked against its registration and completed."""
-    y = np.asarray(data.y, dtype=np.float64 if found.task == "regression" else np.int64)
-    X = (
-        sparse.csr_matrix(data.X, dtype=np.float64)
-        if sparse.issparse(data.X)
-        else np.asarray(data.X, dtype=np.float64)
-    )
+
+    def numbers(fieldname: str, value: Any) -> np.ndarray:
+        try:
+            return np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise wrong(fieldname, f"{type(value).__name__} that holds no numbers", "an array of numbers") from None
 
     def wrong(fieldname: str, value: object, valid: str) -> UserError:
         return UserError(f"data set {found.id}: loader returned field {fieldname}: {value}; valid: {valid}")
 
+    if not isinstance(data, Dataset):
+        raise UserError(f"data set {found.id}: its loader returned {type(data).__name__}; valid: a Dataset")
+    X = sparse.csr_matrix(data.X, dtype=np.float64) if sparse.issparse(data.X) else numbers("X", data.X)
+    y = numbers("y", data.y)
     if (data.name, data.task) != (found.id, found.task):
         raise wrong("name, task", f"{data.name}, {data.task}", f"{found.id}, {found.task}")
     if (found.split == "given_test") != (data.given_test is not None):
@@ -260,6 +276,12 @@ def _completed(found: Entry, data: Dataset) -> Dataset:
         raise wrong("y", f"classes {np.unique(y).tolist()[:20]}", f"every class of 0..{found.n_classes - 1}")
     if sparse.issparse(X) and found.scale in ("zscore", "minmax"):
         raise wrong("X", f"a sparse matrix with scale {found.scale}", "a dense array, or scale raw")
+    if data.given_test is not None:
+        given = numbers("given_test", data.given_test)
+        if given.ndim != 1 or not np.isin(given, np.arange(len(y))).all() or len(np.unique(given)) != len(given):
+            raise wrong("given_test", "numbers of no rows", f"different row numbers from 0 to {len(y) - 1}")
+    if found.task != "regression":
+        y = y.astype(np.int64)
     features = data.features or tuple(f"x{j}" for j in range(X.shape[1]))
     classes = data.classes or (() if found.task == "regression" else tuple(map(str, range(found.n_classes))))
     return replace(data, X=X, y=y, features=features, classes=classes, sha256=data.sha256 or digest(X, y))

@@ -36,7 +36,7 @@ def number(node: ast.expr, table: pd.DataFrame, formula: "Formula") -> np.ndarra
         case ast.Name(id=name):
             column = _column(name, table)
             if _is_text(column):
-                raise formula.wrong(f"column {unmark(name)!r} holds text, not numbers")
+                raise formula.wrong(f"column {unmark(name)!r} holds text, not numbers; valid: a column of numbers")
             return floats(column).to_numpy()
         case ast.UnaryOp(operand=operand):
             return -number(operand, table, formula)
@@ -62,7 +62,7 @@ def boolean(node: ast.expr, table: pd.DataFrame, formula: "Formula") -> np.ndarr
         case ast.Name(id=name):
             column = _column(name, table)
             if not pd.api.types.is_bool_dtype(column):
-                raise formula.wrong(f"column {unmark(name)!r} is not true or false; compare it with a value")
+                raise formula.wrong(f"column {unmark(name)!r} is not true or false; valid: a comparison of it with a value")
             return column.fillna(False).to_numpy(dtype=bool)
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             with np.errstate(all="ignore"):
@@ -88,7 +88,7 @@ def _compare(op: ast.cmpop, left: ast.expr, right: ast.expr, table: pd.DataFrame
 
 def _numeric_side(node: ast.expr, formula: "Formula") -> ast.expr:
     if isinstance(node, ast.Constant) and not is_numeric(node.value):
-        raise formula.wrong(f"{node.value!r} has no order; compare numbers with < and >")
+        raise formula.wrong(f"{node.value!r} has no order; valid: numbers beside < and >")
     return node
 
 
@@ -97,10 +97,10 @@ def _equal(left: ast.expr, right: ast.expr, table: pd.DataFrame, formula: "Formu
         left, right = right, left
     if isinstance(right, ast.Constant) and isinstance(right.value, str | bool):
         if not isinstance(left, ast.Name):
-            raise formula.wrong(f"{right.value!r} is compared with something that is not a column")
+            raise formula.wrong(f"{right.value!r} is compared with something that is not a column; valid: a column's name")
         column = _column(left.id, table)
         if isinstance(right.value, str) and not _is_text(column) and column.notna().any():
-            raise formula.wrong(f"column {unmark(left.id)!r} holds numbers, {right.value!r} is text")
+            raise formula.wrong(f"column {unmark(left.id)!r} holds numbers, {right.value!r} is text; valid: a number")
         return np.asarray((column == right.value).fillna(False), dtype=bool)
     if isinstance(left, ast.Name) and isinstance(right, ast.Name):
         a, b = _column(left.id, table), _column(right.id, table)
