@@ -7,6 +7,7 @@
 # make bench        half an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
 # make test-wheel   ten minutes: a wheel is built, installed where there is no clone, and runs a new project and the smoke profile
 # make docs         a minute: the documentation as a site, in docs/_build
+# make links        does every link of the documentation lead somewhere? (takes a network)
 # make graph        draws the graph of the rules in README.md
 # make mutants      half an hour: which mistakes in the formulas do the tests notice?
 
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: all test smoke data docs lint mutants test-faults test-slurm test-browser test-wheel bench graph clean
+.PHONY: all test smoke data docs links lint mutants test-faults test-slurm test-browser test-wheel bench graph clean
 
 all: data
 	$(BIN)/snakemake --cores all
@@ -46,6 +47,10 @@ docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -n -q docs docs/_build
 	@echo "documentation: docs/_build/index.html"
 
+# follows every link of the documentation that leaves it, which takes a network
+links: $(STAMP)
+	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
+
 graph: $(STAMP)
 	$(BIN)/python tests/rulegraph.py
 
@@ -55,7 +60,8 @@ test-browser: $(STAMP)
 	-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .[browser]
 	WDBENCH_BROWSER=1 $(BIN)/python -m pytest -rs tests/browser
 
-# JAX and benchopt, where they are wanted beside: .venv/bin/python -m pip install .[bench]
+# JAX and benchopt, where they are wanted beside: .venv/bin/python -m pip install .[bench]; then also
+# PYTHONPATH=. .venv/bin/benchopt run benchmarks/benchopt; and after `make` from nothing: .venv/bin/python -m benchmarks.default
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.exact
