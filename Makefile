@@ -1,7 +1,7 @@
 # make              environment, data, the default grid, tables, verdicts, figures, results/report.html
 # make smoke        the same path in about a minute, on data that need no download
 # make test         environment, data, all tests
-# make test-faults  hours: killed 50 times, thousands of bad inputs, other machines' settings
+# make test-faults  hours: killed 50 times, every kind of file damaged, 66,000 bad inputs, other machines' settings; counts them at the end
 # make test-slurm   minutes: the smoke profile on a Slurm of two nodes on this machine (root; installs Debian's packages where they are not there)
 # make test-browser minutes: the report in a real browser (installs Debian's Chromium where apt-get can)
 # make bench        half an hour: speed, side by side with a plain loop, a process a cell, scikit-learn and JAX: docs/performance.md
